@@ -1,0 +1,87 @@
+"""Domain events and their wire schema. An event is a wake-up: losing one delays, two harm nothing.
+
+`MessageRequested` carries the documented payload since outside consumers and producers know it;
+every other event carries ids only.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from domain.connections import ConnectionId
+from domain.messages import MessageId
+from domain.pacing import Permit
+
+
+def _text_id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+TextId = Annotated[str, BeforeValidator(_text_id), StringConstraints(min_length=1, max_length=64)]
+
+
+class Payload(BaseModel):
+    """The one JSON argument of a task. `v` is the version of its schema."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+    v: int = Field(1, ge=1)
+
+    def wire(self) -> dict[str, Any]:
+        """JSON-ready, camelCase, absent optional keys left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class RequestMetadata(BaseModel):
+    """The three documented keys; nothing else of a message's metadata travels."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    conversation_id: TextId | None = None
+    campaign_id: TextId | None = None
+    priority: int | None = Field(None, ge=1, le=10)
+
+
+class MessageRequested(Payload):
+    """A message was stored as queued; the worker re-reads the row by `message_id`."""
+
+    message_id: UUID
+    user_id: TextId
+    recipient_id: TextId
+    content: str
+    media_urls: tuple[str, ...] | None = None
+    metadata: RequestMetadata | None = None
+    timestamp: datetime
+
+
+class MessageReleased(Payload):
+    """The pacer handed out a permit: this message may begin now, under this lease."""
+
+    message_id: int
+    connection_id: int
+    lease: str
+
+    def permit(self) -> Permit:
+        return Permit(ConnectionId(self.connection_id), MessageId(self.message_id), self.lease)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event on its way to the bus. `group` (a connection id) keeps the queue fair;
+    `row` is the message row whose `wake_after` heals a refused publish."""
+
+    payload: Payload
+    group: str
+    row: int | None = None
+    correlation_id: str = ""
+    event_id: str = field(default_factory=lambda: uuid4().hex)
+
+    EVENTS: ClassVar[tuple[type[Payload], ...]] = (MessageRequested, MessageReleased)
+
+    @property
+    def name(self) -> str:
+        return type(self.payload).__name__

@@ -1,0 +1,179 @@
+"""What users read about a message that waits or failed: notice, reason, remedy.
+
+The three notices are the product owner's words; every one comes with a reason and what to do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.connections import Connection, ConnectionState
+from domain.messages import Delay, Hold, Message, Outcome, State
+from domain.pacing import BucketView
+
+WAITING = "Queued, will be sent shortly"
+UNAVAILABLE = "Service temporarily unavailable"
+FAILED = "Message failed to send"
+
+
+class WaitReason(StrEnum):
+    """Why a message has not been sent yet."""
+
+    TURN = "turn"
+    STARTING = "starting"
+    MEDIA = "media"
+    DISABLED = "disabled"
+    CONNECTION_PAUSED = "connection_paused"
+    CONNECTION_AUTH = "paused_auth"
+    CONNECTION_QUOTA = "paused_quota"
+    DISCONNECTED = "disconnected"
+    RATE_LIMITED = "rate_limited"
+    BREAKER = "breaker"
+    REBUILDING = "rebuilding"
+    SENDING = "sending"
+    SETTLING = "settling"
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a message waits, until when as far as known, and how many go before it."""
+
+    reason: WaitReason
+    text: str
+    until: datetime | None = None
+    ahead: int | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A short notice with its reason and remedy."""
+
+    text: str
+    reason: str
+    remedy: str
+
+
+_PAUSES: Mapping[ConnectionState, tuple[WaitReason, str]] = {
+    ConnectionState.PAUSED: (WaitReason.CONNECTION_PAUSED, "the account is paused: resume it"),
+    ConnectionState.PAUSED_AUTH: (
+        WaitReason.CONNECTION_AUTH,
+        "the platform no longer accepts its login: reconnect it, and every waiting message goes",
+    ),
+    ConnectionState.PAUSED_QUOTA: (
+        WaitReason.CONNECTION_QUOTA,
+        "the gateway's credits are used up: top them up and resume the account",
+    ),
+    ConnectionState.DISCONNECTED: (WaitReason.DISCONNECTED, "the account is disconnected"),
+}
+
+_FAILURES: Mapping[str, tuple[str, str]] = {
+    "queue_unavailable": (
+        "the queue did not answer three times in a row; nothing was sent",
+        "press Retry: one click sends it",
+    ),
+    Outcome.NOT_SENT: (
+        "the platform reported a fault each time, and proved that nothing was sent",
+        "retry later",
+    ),
+    Outcome.REFUSED: (
+        "the platform refused the message",
+        "change what it names, or check that this fan can receive messages, then retry",
+    ),
+    "not_sent_by_person": ("somebody settled it as not sent", "retry to send it"),
+}
+
+
+def failure_notice(message: Message) -> Notice | None:
+    """What to tell about a failed message; None when it has not failed."""
+    if message.state is not State.FAILED:
+        return None
+    code = message.error_code or Outcome.REFUSED
+    reason, remedy = _FAILURES.get(code, _FAILURES[Outcome.REFUSED])
+    if message.error_detail:
+        reason = f"{reason} ({message.error_detail})"
+    return Notice(UNAVAILABLE if code == "queue_unavailable" else FAILED, reason, remedy)
+
+
+def waiting_notice(wait: Wait) -> Notice:
+    """What to tell about a message that waits."""
+    remedies = {
+        WaitReason.UNPROVEN: "look into the chat, then choose: it was sent, or send again",
+        WaitReason.MEDIA: "nothing to do: it goes when its media are ready",
+        WaitReason.DISABLED: "an operator has switched sending off: nothing is lost",
+    }
+    return Notice(WAITING, wait.text, remedies.get(wait.reason, "nothing to do"))
+
+
+def notice_of(message: Message, wait: Wait | None) -> Notice | None:
+    """What to tell about this message now; None when all is well."""
+    return waiting_notice(wait) if wait else failure_notice(message)
+
+
+def explain_wait(
+    message: Message,
+    connection: Connection,
+    view: BucketView | None,
+    ahead: int | None,
+    *,
+    enabled: bool,
+) -> Wait | None:
+    """Why this message is not sent yet; None once it is, or never will be.
+
+    `view` is None while Redis is away, `ahead` is None for a message that is not in its lane."""
+    if message.state is State.SENDING:
+        return Wait(WaitReason.SENDING, "on its way to the platform", message.estimated_send_at)
+    if message.state is State.UNKNOWN:
+        return _explain_unknown(message)
+    if message.state is not State.QUEUED:
+        return None
+    if message.hold is Hold.MEDIA:
+        return Wait(WaitReason.MEDIA, "its media are not on the platform yet")
+    if not enabled:
+        return Wait(WaitReason.DISABLED, "sending is switched off")
+    if connection.state is not ConnectionState.ACTIVE:
+        reason, text = _PAUSES[connection.state]
+        return Wait(reason, text)
+    return _explain_pace(message, view, ahead)
+
+
+def _explain_unknown(message: Message) -> Wait:
+    if message.wake_after is None:
+        return Wait(
+            WaitReason.UNPROVEN,
+            "the platform did not say whether it was sent, and its chat does not prove it",
+        )
+    return Wait(
+        WaitReason.SETTLING,
+        "the platform did not say whether it was sent: its chat is read before anything is sent"
+        " again",
+        message.wake_after,
+    )
+
+
+def _explain_pace(message: Message, view: BucketView | None, ahead: int | None) -> Wait:
+    until = message.estimated_send_at
+    if view is None:
+        return Wait(WaitReason.REBUILDING, "the waiting room is being rebuilt", until, ahead)
+    if view.blocked_until_ms > view.now_ms:
+        blocked = datetime.fromtimestamp(view.blocked_until_ms / 1000, tz=message.queued_at.tzinfo)
+        later = max(blocked, until) if until else blocked
+        if message.delay is Delay.BREAKER or view.failures >= 5:
+            return Wait(
+                WaitReason.BREAKER,
+                f"the platform failed {view.failures} times in a row: the next try is at"
+                f" {blocked:%H:%M:%S} UTC",
+                later,
+                ahead,
+            )
+        return Wait(
+            WaitReason.RATE_LIMITED,
+            f"the platform asked us to slow down: nothing leaves before {blocked:%H:%M:%S} UTC",
+            later,
+            ahead,
+        )
+    if message.admitted_at is None:
+        return Wait(WaitReason.STARTING, "on its way into the queue", until, ahead)
+    behind = f" after {ahead} message{'s' if ahead != 1 else ''}" if ahead else ""
+    return Wait(WaitReason.TURN, f"next free slot{behind}", until, ahead)

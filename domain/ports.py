@@ -1,0 +1,515 @@
+"""What the domain needs of the world. Each method's docstring is its contract: `tests/contract`
+runs one suite on every fake and its real adapter."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, Self
+from uuid import UUID
+
+from domain.campaigns import CampaignId
+from domain.connections import Connection, ConnectionId, ConnectionState
+from domain.conversations import ConversationId
+from domain.events import Event
+from domain.fans import Fan, FanId
+from domain.messages import (
+    Attempt,
+    Claim,
+    Delay,
+    Message,
+    MessageId,
+    NewMessage,
+    Outcome,
+    RoomSignal,
+    State,
+)
+from domain.pacing import (
+    Admission,
+    Begun,
+    BucketView,
+    LaneVerb,
+    Learned,
+    Pace,
+    Permit,
+    Release,
+    Waiting,
+)
+from domain.users import OwnerId, Role, User, UserId
+
+
+class RoomUnavailable(Exception):
+    """Redis does not answer. Nothing may be sent; everything waits in PostgreSQL."""
+
+
+class RoomCold(RoomUnavailable):
+    """Redis answers but knows nothing (flushed, restarted, failed over): a rebuild comes first."""
+
+
+class WaitingRoom(Protocol):
+    """The index of who waits and when the next may go. Every method is atomic and O(log n) in what
+    waits; every method but `rebuild` raises RoomCold or RoomUnavailable and then changed nothing,
+    or nothing that a lease does not undo."""
+
+    def admit(self, pace: Pace, waiting: Sequence[Waiting], *, go: bool = False) -> Admission:
+        """Put messages into their lanes; those already waiting or in flight are left as they are.
+
+        Also takes over `pace` (a changed rate keeps earned tokens; `paused` stops and starts the
+        connection), so an empty `waiting` just tells the room of a change. With `go`, the head of
+        the queue gets a permit if its slot is at most the release lead away."""
+        ...
+
+    def release(self, limit: int) -> Release:
+        """Hand out up to `limit` permits whose slots are at most the release lead away, and put
+        permits whose lease ran out back in their place."""
+        ...
+
+    def begin(self, permit: Permit) -> Begun:
+        """Charge the token: take slot = max(next free, now). The last moment before a call. A
+        second begin of the same permit gives the first slot up and takes a new one."""
+        ...
+
+    def done(
+        self,
+        permit: Permit,
+        signal: RoomSignal | None,
+        *,
+        put_back: bool = False,
+        retry_after: timedelta | None = None,
+    ) -> Learned:
+        """Free a permit. `signal` is what the platform's answer says of the pace (None: no call
+        was made); `put_back` returns the message to its place. A stale permit changes nothing."""
+        ...
+
+    def remove(self, connection_id: ConnectionId, waiting: Waiting) -> bool:
+        """Take one message out of its lane; False when it was not waiting there."""
+        ...
+
+    def lane(self, connection_id: ConnectionId, campaign_id: CampaignId, verb: LaneVerb) -> int:
+        """Pause, resume or cancel a campaign's lane; the cost does not depend on what waits.
+        Returns how many messages that affects."""
+        ...
+
+    def place(self, connection_id: ConnectionId, waiting: Waiting) -> tuple[int, float] | None:
+        """How many go before this waiting message, and its estimated slot in ms; None when it
+        does not wait here."""
+        ...
+
+    def view(self, connection_ids: Sequence[ConnectionId]) -> Sequence[BucketView]:
+        """Look at buckets, in the order asked; an unknown one shows the defaults."""
+        ...
+
+    def cold(self) -> bool:
+        """Whether the index must be rebuilt; raises RoomUnavailable."""
+        ...
+
+    def rebuild(self, rows: Iterable[tuple[Pace, Learned, Sequence[Waiting]]]) -> int:
+        """Start a new epoch in which every bucket is empty, admit `rows` without releasing, then
+        open. One process at a time does it (others return 0 at once); safe to repeat after a
+        crash at any point. Returns how many messages wait."""
+        ...
+
+
+@dataclass(frozen=True)
+class SendRequest:
+    """One message as the gateway needs it."""
+
+    account_id: str
+    access_key: str | None
+    platform_user_id: str
+    text: str
+    price_cents: int | None
+    media_ids: tuple[str, ...]
+    send_key: str
+
+
+@dataclass(frozen=True)
+class SendAnswer:
+    """What the platform's answer proved. `detail` is short, for people, and free of message text
+    and secrets; `replayed` says that the gateway repeated a stored answer."""
+
+    outcome: Outcome
+    http_status: int | None = None
+    platform_message_id: str | None = None
+    error_code: str | None = None
+    detail: str | None = None
+    retry_after: timedelta | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class PlatformMessage:
+    """A message as the platform's own list shows it; `text` is what a person reads."""
+
+    id: str
+    from_us: bool
+    text: str
+    price_cents: int
+    media_count: int
+    created_at: datetime
+
+
+class PlatformUnavailable(Exception):
+    """A read did not get a usable answer; nothing follows from it."""
+
+
+class Platform(Protocol):
+    """The gateway to the creators' platform. No method retries, every method ends within the
+    deadline it is given, a dripping body included."""
+
+    def send(self, request: SendRequest, deadline: timedelta) -> SendAnswer:
+        """Send one message. Never raises: what cannot be told is Outcome.UNCLEAR."""
+        ...
+
+    def recent_messages(
+        self,
+        account_id: str,
+        access_key: str | None,
+        platform_user_id: str,
+        *,
+        newer_than: datetime,
+        deadline: timedelta,
+    ) -> Sequence[PlatformMessage]:
+        """The chat's messages newer than an instant, newest first; raises PlatformUnavailable
+        unless the list is complete back to that instant."""
+        ...
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """A queue as SQS counts it (approximately)."""
+
+    name: str
+    depth: int
+    in_flight: int
+    oldest_age_seconds: int | None
+    dead_letters: int
+
+
+class Bus(Protocol):
+    """Where events go."""
+
+    def publish(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Publish in batches, trying once; returns the events that were refused. Never raises.
+        After a failure it refuses at once for two seconds, so an outage slows nobody down."""
+        ...
+
+    def depths(self) -> Sequence[QueueDepth]:
+        """Every queue's depth; raises BusUnavailable."""
+        ...
+
+
+class BusUnavailable(Exception):
+    """SQS does not answer."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A fan with what sending needs: the linked connection and the conversation (made if new)."""
+
+    fan: Fan
+    connection: Connection | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What record writes about one attempt; instants are on the waiting room's clock."""
+
+    outcome: Outcome
+    slot_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    http_status: int | None = None
+    error_code: str | None = None
+    detail: str | None = None
+    platform_message_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """An `unknown` message with its account's keys and its attempts, oldest first."""
+
+    message: Message
+    claim: Claim
+    attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True)
+class StatusCounts:
+    """One owner's messages, counted from rows; the day begins at `day_start`."""
+
+    queued: int
+    sending: int
+    unknown: int
+    dead_lettered: int
+    last_sent_at: datetime | None
+    queued_today: int
+    sent_today: int
+    failed_today: int
+
+
+@dataclass(frozen=True)
+class FanPage:
+    """One page of fans."""
+
+    fans: Sequence[Fan]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Once:
+    """A caller's Idempotency-Key, with where it was used and a digest of the body."""
+
+    key: str
+    route: str
+    fingerprint: str
+
+
+class UserRepository(Protocol):
+    """Accounts. Emails are compared without regard to case."""
+
+    def by_email(self, email: str) -> tuple[User, str] | None:
+        """The user and the password's hash."""
+        ...
+
+    def get(self, user_id: UserId) -> User | None: ...
+
+    def add(
+        self, email: str, password_hash: str, role: Role, owner_id: OwnerId | None, time_zone: str
+    ) -> User:
+        """Raises Conflict when the email is taken. Without `owner_id` the user owns itself."""
+        ...
+
+
+class ConnectionRepository(Protocol):
+    """Connected accounts."""
+
+    def get(self, owner_id: OwnerId, connection_id: ConnectionId) -> Connection | None: ...
+
+    def by_id(self, connection_id: ConnectionId) -> Connection | None:
+        """For workers, which act for nobody in particular."""
+        ...
+
+    def lock(self, connection_id: ConnectionId) -> Connection:
+        """Until the transaction ends, nobody else is numbered, counted or promised."""
+        ...
+
+    def list_of(self, owner_id: OwnerId) -> Sequence[Connection]: ...
+
+    def set_state(
+        self, connection_id: ConnectionId, state: ConnectionState, reason: str | None
+    ) -> bool:
+        """Also stops the wake-ups of its queued rows (not active) or makes them due (active).
+        False when it already was in that state."""
+        ...
+
+    def learn(self, connection_id: ConnectionId, learned: Learned, reason: str | None) -> None:
+        """Mirror what the waiting room learned of the platform's wishes."""
+        ...
+
+    def last_slot(self, connection_id: ConnectionId) -> datetime | None:
+        """The latest slot in the ledger: the estimate's anchor while Redis is away."""
+        ...
+
+
+class FanRepository(Protocol):
+    """Fans that are not deleted."""
+
+    def recipient(self, owner_id: OwnerId, fan_id: FanId) -> Recipient | None: ...
+
+    def page(self, owner_id: OwnerId, limit: int, cursor: str | None) -> FanPage:
+        """Newest first; raises Invalid for a cursor that is none of ours."""
+        ...
+
+    def conversation(self, fan: Fan) -> ConversationId:
+        """The fan's conversation, created when there is none; safe under concurrency."""
+        ...
+
+
+class MessageRepository(Protocol):
+    """Messages and their ledger. Leases and wake-ups run on the database's clock."""
+
+    def add(self, new: NewMessage, wake_in: timedelta) -> Message:
+        """Store as queued and set the conversation's `last_message_at`. Raises Conflict when the
+        public id exists."""
+        ...
+
+    def get(self, owner_id: OwnerId, public_id: UUID) -> Message | None: ...
+
+    def by_public_id(self, public_id: UUID) -> Message | None:
+        """For workers, which act for nobody in particular."""
+        ...
+
+    def lock(self, owner_id: OwnerId, public_id: UUID) -> Message | None:
+        """Like get; the row stays as it is until the transaction ends."""
+        ...
+
+    def attempts(self, message_id: MessageId) -> Sequence[Attempt]: ...
+
+    def ahead(self, connection_id: ConnectionId, begun: frozenset[MessageId]) -> Mapping[int, int]:
+        """Priority -> rows queued, or sending and not in `begun`: who goes before a new one."""
+        ...
+
+    def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
+        """Direct rows, queued, not held and never admitted, with ids up to `up_to`, in id order."""
+        ...
+
+    def admitted(self, send_at: Mapping[MessageId, datetime | None], slack: timedelta) -> None:
+        """Mark rows as admitted. A known instant becomes the estimate (a later one than promised
+        keeps the row's recorded delay, or OVERTAKEN) and the wake-up is `slack` after it; with
+        None the estimate stays and the wake-up is `slack` from now."""
+        ...
+
+    def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
+        """queued -> sending, if the row is not held and its connection and campaign are active;
+        opens the attempt. None: somebody else has it, or it may not go."""
+        ...
+
+    def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
+        """sending -> queued under the fence; the attempt is closed as NOT_CALLED."""
+        ...
+
+    def record(
+        self,
+        claim: Claim,
+        result: Result,
+        state: State,
+        *,
+        failures: int,
+        key_no: int,
+        delay: Delay | None,
+        wake_in: timedelta | None,
+    ) -> State | None:
+        """Close the attempt and move the message, if the fence holds (state sending or unknown, and
+        `attempt_no` still ours). Proof of SENT moves it from any state in PROVABLE whatever the
+        fence says. Returns the new state, or None when only the ledger was written."""
+        ...
+
+    def move(
+        self,
+        message: Message,
+        state: State,
+        *,
+        error_code: str | None = None,
+        error_detail: str | None = None,
+        delay: Delay | None = None,
+        platform_message_id: str | None = None,
+        sent_at: datetime | None = None,
+        key_no: int | None = None,
+        wake_in: timedelta | None = None,
+    ) -> bool:
+        """A change decided outside a call (cancel, retry, settle, queue_unavailable), if the row
+        still is in `message.state` with `message.attempt_no`. To queued: admission and tries
+        start anew, and after `failed` the failures too. Raises IllegalTransition."""
+        ...
+
+    def expire_leases(self, limit: int, grace: timedelta) -> int:
+        """sending past the lease -> unknown, to be settled after `grace`."""
+        ...
+
+    def unsettled(self, limit: int) -> Sequence[Unsettled]:
+        """unknown rows due for settling, on active connections; each is put off so that no second
+        process takes it."""
+        ...
+
+    def twins(self, message: Message) -> int:
+        """How many rows, this one included, look the same to the platform (same fan, text and
+        price) and are `sending` or `unknown`."""
+        ...
+
+    def put_off(self, message_id: MessageId, wake_in: timedelta | None) -> None:
+        """Look again later; None: not before a person acts."""
+        ...
+
+    def holds_platform_id(
+        self, connection_id: ConnectionId, platform_ids: Sequence[str]
+    ) -> frozenset[str]:
+        """Those of the ids that some row of the connection already has."""
+        ...
+
+    def overdue(self, limit: int) -> Sequence[Message]:
+        """queued rows of active connections whose wake-up is due, oldest first, not held; each is
+        put off so that no second process takes it."""
+        ...
+
+    def refused(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
+        """Their publish was refused: count a try and look again in `wake_in`."""
+        ...
+
+    def wake(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
+        """Look at queued rows in `wake_in`, without counting a try."""
+        ...
+
+    def dead_letter(self, public_id: UUID) -> None:
+        """Remember that a queue message about this row was given up."""
+        ...
+
+    def waiting(self) -> Iterable[tuple[Connection, Sequence[Waiting]]]:
+        """Every connection that is not disconnected with its queued, admitted or admissible rows in
+        id order, streamed: what a rebuild admits."""
+        ...
+
+    def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts: ...
+
+
+class IdempotencyRepository(Protocol):
+    """Stored replies, kept 24 h."""
+
+    def claim(self, user_id: UserId, once: Once) -> str | None:
+        """Take the key in this transaction (None), or return the stored reply. Waits at most 2 s
+        for a twin that is still running, then raises Conflict; raises Conflict, code
+        `idempotency_key_reused`, when the key came with another body."""
+        ...
+
+    def store(self, user_id: UserId, once: Once, reply: str) -> None:
+        """Keep the reply with the key, in the transaction of its effect."""
+        ...
+
+    def forget_old(self) -> int:
+        """Delete keys older than 24 h."""
+        ...
+
+
+class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
+    """One transaction: leaving the block without commit rolls back."""
+
+    users: UserRepository
+    connections: ConnectionRepository
+    fans: FanRepository
+    messages: MessageRepository
+    idempotency: IdempotencyRepository
+
+    def __enter__(self) -> Self: ...
+
+    def emit(self, event: Event) -> None:
+        """Publish after commit; a refused one sets its row's `wake_after` to one second."""
+        ...
+
+    def commit(self) -> None: ...
+
+
+class OpenUnitOfWork(Protocol):
+    """Makes units of work."""
+
+    def __call__(self) -> UnitOfWork: ...
+
+
+class StatusCache(Protocol):
+    """Two seconds of memory for the status page; never raises, forgets when Redis is away."""
+
+    def get(self, key: str) -> str | None: ...
+
+    def put(self, key: str, value: str) -> None: ...
+
+
+class Journal(Protocol):
+    """What operators see: one structured line, and the counters that belong to it."""
+
+    def note(self, action: str, **facts: object) -> None:
+        """`action` is a static name such as `message_sent`; never pass text, names or secrets."""
+        ...
+
+    def alert(self, action: str, **facts: object) -> None:
+        """Like note, for what an engineer must look at."""
+        ...

@@ -1,0 +1,283 @@
+"""Healing: what was lost (an event, a worker, an answer) is found in the rows and set going again.
+
+It runs on a one-second timer in one process at a time, needs neither SQS nor Redis to decide, and
+every step may be repeated. The waiting room is rebuilt from here too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from domain.connections import Connection, ConnectionId
+from domain.messages import (
+    KEY_LIFETIME,
+    MATCH_SLACK,
+    SETTLE_MAX_CALLS,
+    Attempt,
+    Delay,
+    Message,
+    Outcome,
+    State,
+    normalised,
+)
+from domain.pacing import Learned, Pace, Waiting
+from domain.ports import (
+    Bus,
+    Journal,
+    OpenUnitOfWork,
+    Platform,
+    PlatformMessage,
+    PlatformUnavailable,
+    RoomUnavailable,
+    Unsettled,
+    WaitingRoom,
+)
+from domain.services.messages import estimates, requested, waiting
+from domain.services.rules import SendingRules
+
+PASS_LIMIT = 500
+# An event refused by SQS is published again after 1, 2 and 4 s, then the message fails.
+PUBLISH_TRIES = 3
+READ_DEADLINE = timedelta(seconds=5)
+READERS = 8
+
+
+@dataclass(frozen=True)
+class Healed:
+    """What one pass did."""
+
+    published: int = 0
+    admitted: int = 0
+    failed: int = 0
+    expired: int = 0
+
+
+class Verdict(StrEnum):
+    """How an `unknown` message was settled."""
+
+    SENT = "sent"
+    AGAIN = "again"  # the same key once more
+    PERSON = "person"  # two buttons: it was sent, send again
+    LATER = "later"  # the chat could not be read
+
+
+class HealingService:
+    """The healing timer's work."""
+
+    def __init__(
+        self,
+        open_unit_of_work: OpenUnitOfWork,
+        *,
+        room: WaitingRoom,
+        bus: Bus,
+        platform: Platform,
+        rules: SendingRules,
+        journal: Journal,
+    ) -> None:
+        self._open = open_unit_of_work
+        self._room = room
+        self._bus = bus
+        self._platform = platform
+        self._rules = rules
+        self._journal = journal
+
+    # Wake-ups
+
+    def heal(self) -> Healed:
+        """One pass: leases that ran out become `unknown`, and overdue rows are set going. Raises
+        Unavailable while PostgreSQL is away; nothing is half done then."""
+        with self._open() as work:
+            expired = work.messages.expire_leases(PASS_LIMIT, self._rules.unknown_grace)
+            overdue = work.messages.overdue(PASS_LIMIT) if self._rules.enabled else []
+            work.commit()
+        fresh = [one for one in overdue if one.admitted_at is None and one.campaign_id is None]
+        known = [one for one in overdue if one.admitted_at is not None or one.campaign_id]
+        published, failed = self._publish(fresh)
+        healed = Healed(published, self._admit(known), failed, expired)
+        if healed != Healed():
+            self._journal.note("rows_healed", **vars(healed))
+        return healed
+
+    def _publish(self, fresh: Sequence[Message]) -> tuple[int, int]:
+        """Announce never admitted rows again: one event a connection speaks for all older rows."""
+        newest = {one.connection_id: one for one in sorted(fresh, key=lambda one: one.id)}
+        refused_events = self._bus.publish([requested(one) for one in newest.values()])
+        refused_groups = {event.group for event in refused_events}
+        refused = [one for one in fresh if str(one.connection_id) in refused_groups]
+        failed = [one for one in refused if one.wake_tries + 1 >= PUBLISH_TRIES]
+        with self._open() as work:
+            for tries in range(PUBLISH_TRIES - 1):
+                ids = [one.id for one in refused if one.wake_tries == tries]
+                work.messages.refused(ids, timedelta(seconds=2 ** (tries + 1)))
+            for one in failed:
+                work.messages.move(one, State.FAILED, error_code="queue_unavailable")
+            rest = {one.id for one in fresh} - {one.id for one in refused}
+            work.messages.wake(sorted(rest), self._rules.wake_after)
+            work.commit()
+        return len(newest) - len(refused_events), len(failed)
+
+    def _admit(self, known: Sequence[Message]) -> int:
+        """Put rows that were admitted once back into the waiting room, if it lost them."""
+        by_connection: dict[ConnectionId, list[Message]] = defaultdict(list)
+        for one in known:
+            by_connection[one.connection_id].append(one)
+        count = 0
+        for connection_id, messages in by_connection.items():
+            with self._open() as work:
+                connection = work.connections.by_id(connection_id)
+            if connection is None:
+                continue
+            rows = [waiting(one) for one in sorted(messages, key=lambda one: one.id)]
+            try:
+                admission = self._room.admit(self._rules.pace(connection), rows)
+            except RoomUnavailable:
+                return count  # The rebuild admits them all.
+            with self._open() as work:
+                work.messages.admitted(estimates(admission, rows), self._rules.overdue_after)
+                work.commit()
+            count += len(rows)
+        return count
+
+    # The waiting room
+
+    def rebuild_if_cold(self) -> int:
+        """Fill a waiting room that knows nothing; raises RoomUnavailable and Unavailable."""
+        if not self._room.cold():
+            return 0
+        with self._open() as work:
+            count = self._room.rebuild(self._rows(work.messages.waiting()))
+        self._journal.note("waiting_room_rebuilt", messages=count)
+        return count
+
+    def _rows(
+        self, rows: Iterable[tuple[Connection, Sequence[Waiting]]]
+    ) -> Iterator[tuple[Pace, Learned, Sequence[Waiting]]]:
+        for connection, messages in rows:
+            blocked = connection.blocked_until
+            learned = Learned(
+                slowdown=connection.slowdown,
+                failures=connection.failures,
+                blocked_until_ms=blocked.timestamp() * 1000 if blocked else 0,
+            )
+            yield self._rules.pace(connection), learned, messages
+
+    # Settling
+
+    def settle(self) -> Mapping[Verdict, int]:
+        """Find out what became of every `unknown` message whose grace is over.
+
+        The platform's own chat is the witness. Returns how many were settled in which way; raises
+        Unavailable while PostgreSQL is away."""
+        with self._open() as work:
+            unsettled = work.messages.unsettled(READERS * 2)
+            work.commit()
+        settled: dict[Verdict, int] = defaultdict(int)
+        if unsettled:
+            with ThreadPoolExecutor(READERS, "settle") as readers:
+                chats = list(readers.map(self._chat, unsettled))
+            for one, chat in zip(unsettled, chats, strict=True):
+                verdict = self._settle(one, chat)
+                settled[verdict] += 1
+                self._journal.note(
+                    "message_settled", messageId=str(one.message.public_id), verdict=verdict
+                )
+        return settled
+
+    def _chat(self, one: Unsettled) -> Sequence[PlatformMessage] | None:
+        try:
+            return self._platform.recent_messages(
+                one.claim.account_id,
+                one.claim.access_key,
+                one.claim.platform_user_id,
+                newer_than=first_call(one) - MATCH_SLACK,
+                deadline=READ_DEADLINE,
+            )
+        except PlatformUnavailable:
+            return None
+
+    def _settle(self, one: Unsettled, chat: Sequence[PlatformMessage] | None) -> Verdict:
+        message = one.message
+        with self._open() as work:
+            if chat is None:
+                work.messages.put_off(message.id, self._rules.unknown_grace)
+                work.commit()
+                return Verdict.LATER
+            candidates = matching(one, chat)
+            held = work.messages.holds_platform_id(
+                message.connection_id, [candidate.id for candidate in candidates]
+            )
+            free = [candidate for candidate in candidates if candidate.id not in held]
+            verdict = decide(one, len(free), work.messages.twins(message), datetime.now(UTC))
+            if verdict is Verdict.SENT:
+                work.messages.move(
+                    message,
+                    State.SENT,
+                    platform_message_id=free[0].id,
+                    sent_at=free[0].created_at,
+                )
+            elif verdict is Verdict.AGAIN:
+                work.messages.move(message, State.QUEUED, delay=Delay.RETRY, wake_in=timedelta(0))
+            else:
+                work.messages.put_off(message.id, None)
+            work.commit()
+        return verdict
+
+    def forget_old_keys(self) -> int:
+        """Delete idempotency keys older than a day."""
+        with self._open() as work:
+            count = work.idempotency.forget_old()
+            work.commit()
+        return count
+
+
+def unproven(one: Unsettled) -> Sequence[Attempt]:
+    """The attempts that may have reached the platform without our knowing."""
+    silent = (None, Outcome.UNCLEAR, Outcome.KEY_REJECTED)
+    return [attempt for attempt in one.attempts if attempt.outcome in silent]
+
+
+def first_call(one: Unsettled) -> datetime:
+    """The earliest instant at which the platform may have got this message."""
+    calls = unproven(one) or one.attempts
+    return min(attempt.started_at or attempt.claimed_at for attempt in calls)
+
+
+def matching(one: Unsettled, chat: Sequence[PlatformMessage]) -> list[PlatformMessage]:
+    """The chat's messages that could be this one, oldest first."""
+    text = normalised(one.message.text).strip()
+    earliest = first_call(one) - MATCH_SLACK
+    found = [
+        candidate
+        for candidate in chat
+        if candidate.from_us
+        and normalised(candidate.text).strip() == text
+        and candidate.price_cents == (one.message.price_cents or 0)
+        and candidate.media_count == len(one.message.attachments)
+        and candidate.created_at >= earliest
+    ]
+    return sorted(found, key=lambda candidate: candidate.created_at)
+
+
+def decide(one: Unsettled, candidates: int, twins: int, now: datetime) -> Verdict:
+    """What became of a message, given how many of the chat's messages could be it and are held by
+    no row, and how many rows, this one included, look alike.
+
+    As many candidates as rows: each was sent, and which row gets which id makes no difference.
+    None: this one was not sent. Fewer than rows: asking with the same key is safe while the gateway
+    keeps its first answer, which it does unless that was a 5xx or 408. More: somebody else wrote
+    the same text."""
+    if candidates and candidates == twins:
+        return Verdict.SENT
+    calls = unproven(one)
+    if candidates and (candidates > twins or any(answer_forgotten(call) for call in calls)):
+        return Verdict.PERSON
+    key_lives = now - first_call(one) < KEY_LIFETIME
+    return Verdict.AGAIN if key_lives and len(calls) < SETTLE_MAX_CALLS else Verdict.PERSON
+
+
+def answer_forgotten(call: Attempt) -> bool:
+    """Whether the gateway did not store what it answered to this call."""
+    return call.http_status is not None and (call.http_status == 408 or call.http_status >= 500)

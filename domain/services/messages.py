@@ -1,0 +1,529 @@
+"""Accepting messages, promising when they leave, and answering what became of them.
+
+Nothing here calls the platform: a message is a committed row, and everything after is a wake-up.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from domain import notices
+from domain.connections import Connection, ConnectionState
+from domain.errors import Conflict, Forbidden, Invalid, NotFound
+from domain.events import Event, MessageRequested, RequestMetadata
+from domain.fans import parse_recipient, recipient_id
+from domain.messages import (
+    KEY_LIFETIME,
+    Attempt,
+    Delay,
+    Draft,
+    Hold,
+    Message,
+    MessageId,
+    NewMessage,
+    PublicId,
+    State,
+    attachments_of,
+    generate_message_id,
+    validate,
+)
+from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
+from domain.ports import (
+    Bus,
+    BusUnavailable,
+    Once,
+    OpenUnitOfWork,
+    Recipient,
+    RoomUnavailable,
+    StatusCache,
+    UnitOfWork,
+    WaitingRoom,
+)
+from domain.services.rules import SendingRules
+from domain.users import Caller, OwnerId, Permission
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What became of one request to send. `status` is `queued` or `failed`; with `error` nothing
+    was stored. `replayed` says that an Idempotency-Key brought back an earlier answer."""
+
+    message_id: PublicId | None
+    status: str
+    queued_at: datetime | None = None
+    estimated_send_at: datetime | None = None
+    error: str | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class MessageReport:
+    """Everything a user may ask about one message."""
+
+    message: Message
+    wait: notices.Wait | None
+    notice: notices.Notice | None
+    attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """The caller's queue in numbers, counted from rows; `sqs` is the broker's approximation and
+    `stale` says that it could not be asked just now."""
+
+    as_of: datetime
+    enabled: bool
+    queue_depth: int
+    messages_in_flight: int
+    unknown: int
+    dlq_count: int
+    last_processed_at: datetime | None
+    messages_queued_today: int
+    messages_processed_today: int
+    messages_failed_today: int
+    time_zone: str
+    sqs: Mapping[str, int] | None
+    stale: bool
+
+    @property
+    def failure_rate(self) -> float | None:
+        """failed / (sent + failed) today; None when there is neither."""
+        done = self.messages_processed_today + self.messages_failed_today
+        return round(self.messages_failed_today / done, 4) if done else None
+
+
+@dataclass
+class Forecast:
+    """The instants at which further messages of one connection would leave."""
+
+    base: BucketView | None
+    fallback_next: datetime
+    interval: timedelta
+    ahead: dict[int, int]
+
+    def slot(self, priority: int, now: datetime) -> datetime:
+        """When a new message of this priority would leave."""
+        passed_over = self.base.passed_over if self.base else 0
+        before = sends_before(priority, self.ahead, passed_over)
+        if self.base is None:
+            return max(now, self.fallback_next) + before * self.interval
+        return instant(slot_after(self.base, before))
+
+
+Change = Callable[[UnitOfWork, Message], Message]
+
+
+class MessageService:
+    """The use cases of single messages."""
+
+    def __init__(
+        self,
+        open_unit_of_work: OpenUnitOfWork,
+        room: WaitingRoom,
+        bus: Bus,
+        cache: StatusCache,
+        rules: SendingRules,
+    ) -> None:
+        self._open = open_unit_of_work
+        self._room = room
+        self._bus = bus
+        self._cache = cache
+        self._rules = rules
+
+    # Sending
+
+    def send_message(
+        self, caller: Caller, recipient: str, draft: Draft, now: datetime, once: Once | None = None
+    ) -> SendResult:
+        """Accept one message: committed as `queued`, numbered, promised, and announced.
+
+        Raises Invalid (fields), NotFound (recipient_not_found), Conflict (fan_not_linked,
+        connection_disconnected, idempotency_*), Forbidden, Unavailable."""
+        _require(caller, Permission.SEND)
+        draft = self.validate_message(draft)
+        with self._open() as work:
+            if once and (stored := work.idempotency.claim(caller.user_id, once)):
+                return _result_from(stored)
+            message = self._accept(work, caller.owner_id, recipient, draft, now, forecasts={})
+            result = _queued(message)
+            if once:
+                work.idempotency.store(caller.user_id, once, _result_text(result))
+            work.commit()
+        return result
+
+    def send_batch(
+        self, caller: Caller, items: Sequence[tuple[str, Draft]], now: datetime
+    ) -> Sequence[SendResult]:
+        """Accept many messages in one transaction: one result per input, in input order. A bad
+        item is `failed` with its error and stores nothing; the rest are unaffected."""
+        _require(caller, Permission.SEND)
+        results = []
+        forecasts: dict[int, Forecast] = {}
+        with self._open() as work:
+            for recipient, draft in items:
+                try:
+                    message = self._accept(
+                        work,
+                        caller.owner_id,
+                        recipient,
+                        self.validate_message(draft),
+                        now,
+                        forecasts=forecasts,
+                    )
+                    results.append(_queued(message))
+                except (Invalid, NotFound, Conflict) as problem:
+                    results.append(SendResult(None, "failed", error=problem.message))
+            work.commit()
+        return results
+
+    @staticmethod
+    def validate_message(draft: Draft) -> Draft:
+        """The draft, normalised; raises Invalid naming each bad field."""
+        return validate(draft, len(json.dumps(dict(draft.metadata), ensure_ascii=False).encode()))
+
+    @staticmethod
+    def generate_message_id() -> PublicId:
+        """A new message id, UUID version 4."""
+        return generate_message_id()
+
+    def accept_foreign(self, payload: MessageRequested, now: datetime) -> Message:
+        """Store what another producer put on the queue, after the same checks; raises the errors
+        of `send_message`. The id is the producer's, so a second delivery stores nothing new."""
+        metadata = payload.metadata or RequestMetadata()
+        draft = self.validate_message(
+            Draft(
+                content=payload.content,
+                media_urls=payload.media_urls or (),
+                priority=metadata.priority or Draft.priority,
+            )
+        )
+        if not payload.user_id.isdigit():
+            raise NotFound("userId is no number of ours", code="user_not_found")
+        with self._open() as work:
+            message = self._accept(
+                work,
+                OwnerId(int(payload.user_id)),
+                payload.recipient_id,
+                draft,
+                now,
+                forecasts={},
+                public_id=PublicId(payload.message_id),
+            )
+            work.commit()
+        return message
+
+    def _accept(
+        self,
+        work: UnitOfWork,
+        owner_id: OwnerId,
+        recipient: str,
+        draft: Draft,
+        now: datetime,
+        *,
+        forecasts: dict[int, Forecast],
+        public_id: PublicId | None = None,
+    ) -> Message:
+        found = self._recipient(work, owner_id, recipient)
+        fan, connection = found.fan, found.connection
+        if connection is None or not fan.linked:
+            raise Conflict(
+                "this fan is not linked to a connected account yet: link the fan first",
+                code="fan_not_linked",
+            )
+        connection = work.connections.lock(connection.id)
+        if connection.state is ConnectionState.DISCONNECTED:
+            raise Conflict(
+                "the account is disconnected: connect it first", code="connection_disconnected"
+            )
+        hold = Hold.MEDIA if draft.media_urls else None
+        promise = None
+        if hold is None and not self._rules.pace(connection).paused:
+            if connection.id not in forecasts:
+                forecasts[connection.id] = self._forecast(work, connection, now)
+            forecast = forecasts[connection.id]
+            promise = forecast.slot(draft.priority, now)
+            forecast.ahead[draft.priority] = forecast.ahead.get(draft.priority, 0) + 1
+        message = work.messages.add(
+            NewMessage(
+                public_id=public_id or generate_message_id(),
+                owner_id=owner_id,
+                connection_id=connection.id,
+                conversation_id=work.fans.conversation(fan),
+                fan_id=fan.id,
+                campaign_id=None,
+                text=draft.content,
+                price_cents=draft.price_cents,
+                attachments=attachments_of(draft.media_urls),
+                metadata=draft.metadata,
+                priority=draft.priority,
+                hold=hold,
+                queued_at=now,
+                promised_at=promise,
+            ),
+            wake_in=self._rules.wake_after,
+        )
+        if hold is None:
+            work.emit(requested(message))
+        return message
+
+    @staticmethod
+    def _recipient(work: UnitOfWork, owner_id: OwnerId, recipient: str) -> Recipient:
+        found = work.fans.recipient(owner_id, parse_recipient(recipient))
+        if found is None:
+            raise NotFound(f"no fan {recipient}", code="recipient_not_found")
+        return found
+
+    def _forecast(self, work: UnitOfWork, connection: Connection, now: datetime) -> Forecast:
+        """The bucket's next free instant and who goes before; with Redis away, the ledger's last
+        slot stands in for the bucket."""
+        pace = self._rules.pace(connection)
+        interval = timedelta(milliseconds=pace.interval_ms)
+        try:
+            view = self._room.view([connection.id])[0]
+        except RoomUnavailable:
+            last = work.connections.last_slot(connection.id)
+            following = last + interval if last else now
+            ahead = dict(work.messages.ahead(connection.id, frozenset()))
+            return Forecast(None, following, interval, ahead)
+        return Forecast(view, now, interval, dict(work.messages.ahead(connection.id, view.begun)))
+
+    # Changing one's mind
+
+    def cancel(self, caller: Caller, public_id: UUID, once: Once | None = None) -> SendResult:
+        """Cancel a queued message: after the answer it is never sent. Raises NotFound, and Conflict
+        when it has left the queue already."""
+        _require(caller, Permission.SEND)
+
+        def change(work: UnitOfWork, message: Message) -> Message:
+            if message.state is not State.QUEUED or not work.messages.move(
+                message, State.CANCELLED
+            ):
+                raise Conflict(f"it is {message.state} and cannot be cancelled", code="not_queued")
+            return replace(message, state=State.CANCELLED, estimated_send_at=None)
+
+        result, message = self._change(caller, public_id, change, once)
+        if message is not None:
+            # The claim refuses a cancelled row: its place in the room is harmless.
+            with contextlib.suppress(RoomUnavailable):
+                self._room.remove(message.connection_id, waiting(message))
+        return result
+
+    def retry(
+        self, caller: Caller, public_id: UUID, now: datetime, once: Once | None = None
+    ) -> SendResult:
+        """Send a failed message again, or an `unknown` one that a person has judged not sent.
+
+        Raises NotFound, and Conflict when it is in another state."""
+        _require(caller, Permission.SEND)
+
+        def change(work: UnitOfWork, message: Message) -> Message:
+            waits_for_person = message.state is State.UNKNOWN and message.wake_after is None
+            if message.state is not State.FAILED and not waits_for_person:
+                raise Conflict(
+                    f"it is {message.state}; only a failed message, or one that could not be"
+                    " proved, can be retried",
+                    code="not_failed",
+                )
+            moved = work.messages.move(
+                message,
+                State.QUEUED,
+                delay=Delay.RETRY,
+                key_no=self._key_for_retry(work, message, now),
+                wake_in=self._rules.wake_after,
+            )
+            if not moved:
+                raise Conflict("it has just changed: look again", code="changed")
+            if message.hold is None:
+                work.emit(requested(message))
+            return replace(message, state=State.QUEUED)
+
+        return self._change(caller, public_id, change, once)[0]
+
+    @staticmethod
+    def _key_for_retry(work: UnitOfWork, message: Message, now: datetime) -> int:
+        """The same key while the gateway remembers it: a message it did send is then answered from
+        its memory and never sent twice. A key too old to be remembered is changed."""
+        used = [one for one in work.messages.attempts(message.id) if one.started_at]
+        keyed = [one for one in used if one.send_key == used[-1].send_key]
+        if keyed and keyed[0].started_at and now - keyed[0].started_at > KEY_LIFETIME:
+            return message.key_no + 1
+        return message.key_no
+
+    def confirm_sent(
+        self, caller: Caller, public_id: UUID, now: datetime, once: Once | None = None
+    ) -> SendResult:
+        """A person has seen in the chat that an `unknown` message was sent. Raises NotFound, and
+        Conflict when it is in another state."""
+        _require(caller, Permission.SEND)
+
+        def change(work: UnitOfWork, message: Message) -> Message:
+            if message.state is not State.UNKNOWN or not work.messages.move(
+                message, State.SENT, sent_at=now
+            ):
+                raise Conflict(f"it is {message.state}, not unknown", code="not_unknown")
+            return replace(message, state=State.SENT)
+
+        return self._change(caller, public_id, change, once)[0]
+
+    def _change(
+        self,
+        caller: Caller,
+        public_id: UUID,
+        change: Change,
+        once: Once | None,
+    ) -> tuple[SendResult, Message | None]:
+        with self._open() as work:
+            if once and (stored := work.idempotency.claim(caller.user_id, once)):
+                return _result_from(stored), None
+            message = work.messages.lock(caller.owner_id, public_id)
+            if message is None:
+                raise NotFound("no such message")
+            changed = change(work, message)
+            result = _queued(changed)
+            if once:
+                work.idempotency.store(caller.user_id, once, _result_text(result))
+            work.commit()
+        return result, changed
+
+    # Looking
+
+    def report(self, caller: Caller, public_id: UUID) -> MessageReport:
+        """State, promise, why it waits and its attempts; raises NotFound."""
+        _require(caller, Permission.READ)
+        with self._open() as work:
+            message = work.messages.get(caller.owner_id, public_id)
+            if message is None:
+                raise NotFound("no such message")
+            attempts = work.messages.attempts(message.id)
+            connection = work.connections.by_id(message.connection_id)
+        assert connection is not None
+        view, ahead = self._look(message)
+        wait = notices.explain_wait(message, connection, view, ahead, enabled=self._rules.enabled)
+        notice = notices.notice_of(message, wait)
+        return MessageReport(message, wait, notice, attempts)
+
+    def _look(self, message: Message) -> tuple[BucketView | None, int | None]:
+        if message.state is not State.QUEUED:
+            return None, None
+        try:
+            view = self._room.view([message.connection_id])[0]
+            place = self._room.place(message.connection_id, waiting(message))
+        except RoomUnavailable:
+            return None, None
+        return view, place[0] if place else None
+
+    def get_queue_status(self, caller: Caller, now: datetime) -> QueueStatus:
+        """The caller's queue in numbers, at most two seconds old."""
+        _require(caller, Permission.READ)
+        with self._open() as work:
+            user = work.users.get(caller.user_id)
+            zone = ZoneInfo(user.time_zone if user else "UTC")
+            midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            counts = work.messages.status(caller.owner_id, midnight.astimezone(UTC))
+        sqs, stale = self._broker_counts()
+        return QueueStatus(
+            as_of=now,
+            enabled=self._rules.enabled,
+            queue_depth=counts.queued,
+            messages_in_flight=counts.sending,
+            unknown=counts.unknown,
+            dlq_count=counts.dead_lettered,
+            last_processed_at=counts.last_sent_at,
+            messages_queued_today=counts.queued_today,
+            messages_processed_today=counts.sent_today,
+            messages_failed_today=counts.failed_today,
+            time_zone=zone.key,
+            sqs=sqs,
+            stale=stale,
+        )
+
+    def _broker_counts(self) -> tuple[Mapping[str, int] | None, bool]:
+        try:
+            queue = next(one for one in self._bus.depths() if one.name == "messages")
+        except BusUnavailable:
+            remembered = self._cache.get("sqs:messages")
+            return (json.loads(remembered) if remembered else None), True
+        counts = {
+            "depth": queue.depth,
+            "inFlight": queue.in_flight,
+            "deadLetters": queue.dead_letters,
+        }
+        self._cache.put("sqs:messages", json.dumps(counts))
+        return counts, False
+
+
+def requested(message: Message) -> Event:
+    """The event that wakes the workers for this message, with the documented payload."""
+    payload = MessageRequested(
+        message_id=message.public_id,
+        user_id=str(message.owner_id),
+        recipient_id=recipient_id(message.fan_id),
+        content=message.text,
+        media_urls=tuple(item.url for item in message.attachments) or None,
+        metadata=RequestMetadata(
+            conversation_id=str(message.conversation_id),
+            campaign_id=str(message.campaign_id) if message.campaign_id else None,
+            priority=message.priority,
+        ),
+        timestamp=message.queued_at,
+    )
+    return Event(payload, group=str(message.connection_id), row=message.id)
+
+
+def waiting(message: Message) -> Waiting:
+    """The message as the waiting room knows it."""
+    return Waiting(message.id, message.priority, message.campaign_id)
+
+
+def estimates(admission: Admission, rows: Sequence[Waiting]) -> Mapping[MessageId, datetime | None]:
+    """When each of these rows leaves, as the waiting room sees it; None where it does not say."""
+    known = admission.send_at_ms
+    return {
+        one.message_id: instant(known[one.message_id]) if one.message_id in known else None
+        for one in rows
+    }
+
+
+def instant(milliseconds: float) -> datetime:
+    """An instant of the waiting room's clock."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+
+
+def _require(caller: Caller, permission: Permission) -> None:
+    if not caller.may(permission):
+        raise Forbidden(f"your role {caller.role} may not {permission}")
+
+
+def _queued(message: Message) -> SendResult:
+    return SendResult(
+        message.public_id, message.state, message.queued_at, message.estimated_send_at
+    )
+
+
+def _result_text(result: SendResult) -> str:
+    def stamp(moment: datetime | None) -> str | None:
+        return moment.isoformat() if moment else None
+
+    return json.dumps(
+        [
+            str(result.message_id),
+            result.status,
+            stamp(result.queued_at),
+            stamp(result.estimated_send_at),
+        ]
+    )
+
+
+def _result_from(text: str) -> SendResult:
+    message_id, status, queued_at, estimate = json.loads(text)
+    return SendResult(
+        PublicId(UUID(message_id)),
+        status,
+        datetime.fromisoformat(queued_at) if queued_at else None,
+        datetime.fromisoformat(estimate) if estimate else None,
+        replayed=True,
+    )
