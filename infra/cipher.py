@@ -1,0 +1,31 @@
+"""Access keys at rest: encrypted with the first of ENCRYPTION_KEYS, readable with any of them."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+
+class Cipher:
+    """Encrypts short secrets. A key may be any text: it is hashed to the size Fernet needs."""
+
+    def __init__(self, keys: Sequence[SecretStr]) -> None:
+        self._fernet = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
+
+    def encrypt(self, secret: str) -> bytes:
+        return self._fernet.encrypt(secret.encode())
+
+    def decrypt(self, sealed: bytes | None) -> str | None:
+        """The secret, or None where there is none; raises ValueError when no key fits."""
+        if sealed is None:
+            return None
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise ValueError("no key of ENCRYPTION_KEYS opens this secret") from None
+
+
+def _fernet_key(key: SecretStr) -> bytes:
+    return base64.urlsafe_b64encode(hashlib.sha256(key.get_secret_value().encode()).digest())
