@@ -1,0 +1,74 @@
+"""Stored replies. The key is inserted in the transaction of its effect, so a crash leaves none."""
+
+from datetime import timedelta
+from typing import cast
+
+from sqlalchemy import CursorResult, delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from domain.errors import Conflict
+from domain.ports import Once
+from domain.users import UserId
+from infra.db.engine import LOCK_TIMEOUT_MS
+from infra.db.tables import IdempotencyKeyRow
+
+KEPT = timedelta(hours=24)
+TWIN_WAIT_MS = 2000
+
+
+class SqlIdempotencyRepository:
+    """IdempotencyRepository on PostgreSQL: a concurrent twin waits on the primary key."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim(self, user_id: UserId, once: Once) -> str | None:
+        self._session.execute(
+            delete(IdempotencyKeyRow).where(
+                IdempotencyKeyRow.user_id == user_id,
+                IdempotencyKeyRow.key == once.key,
+                IdempotencyKeyRow.created_at < func.now() - KEPT,
+            )
+        )
+        if self._insert(user_id, once):
+            return None
+        row = self._session.get_one(IdempotencyKeyRow, (user_id, once.key))
+        if (row.route, row.fingerprint) != (once.route, once.fingerprint):
+            raise Conflict(
+                "this Idempotency-Key was used for another request: use a new one",
+                code="idempotency_key_reused",
+            )
+        return row.reply
+
+    def _insert(self, user_id: UserId, once: Once) -> bool:
+        self._session.execute(text(f"SET LOCAL lock_timeout = {TWIN_WAIT_MS}"))
+        try:
+            inserted = self._session.execute(
+                insert(IdempotencyKeyRow)
+                .values(
+                    user_id=user_id, key=once.key, route=once.route, fingerprint=once.fingerprint
+                )
+                .on_conflict_do_nothing()
+            )
+        except OperationalError as problem:
+            if getattr(problem.orig, "sqlstate", None) == "55P03":  # lock_not_available
+                raise Conflict(
+                    "the first request with this Idempotency-Key still runs: ask again",
+                    code="idempotency_in_progress",
+                ) from None
+            raise
+        self._session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+        return bool(cast("CursorResult[object]", inserted).rowcount)
+
+    def store(self, user_id: UserId, once: Once, reply: str) -> None:
+        self._session.execute(
+            update(IdempotencyKeyRow)
+            .where(IdempotencyKeyRow.user_id == user_id, IdempotencyKeyRow.key == once.key)
+            .values(reply=reply)
+        )
+
+    def forget_old(self) -> int:
+        old = delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at < func.now() - KEPT)
+        return cast("CursorResult[object]", self._session.execute(old)).rowcount

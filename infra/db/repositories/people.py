@@ -1,0 +1,262 @@
+"""Users, connections and fans as rows."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from domain.connections import Connection, ConnectionId, ConnectionState
+from domain.conversations import ConversationId
+from domain.errors import Conflict, FieldProblem, Invalid, NotFound
+from domain.fans import Fan, FanId
+from domain.pacing import Learned
+from domain.ports import FanPage, Recipient
+from domain.users import OwnerId, Role, User, UserId
+from infra.db.tables import AttemptRow, ConnectionRow, ConversationRow, FanRow, MessageRow, UserRow
+
+
+def user_of(row: UserRow) -> User:
+    return User(
+        id=UserId(row.id),
+        owner_id=OwnerId(row.owner_id),
+        email=row.email,
+        role=Role(row.role),
+        time_zone=row.time_zone,
+        created_at=row.created_at,
+    )
+
+
+def connection_of(row: ConnectionRow) -> Connection:
+    return Connection(
+        id=ConnectionId(row.id),
+        owner_id=OwnerId(row.user_id),
+        platform=row.platform,
+        name=row.name,
+        account_id=row.account_id,
+        state=ConnectionState(row.state),
+        state_reason=row.state_reason,
+        rate_per_minute=row.rate_per_minute,
+        burst=row.burst,
+        slowdown=row.slowdown,
+        failures=row.failures,
+        blocked_until=row.blocked_until,
+        blocked_reason=row.blocked_reason,
+        created_at=row.created_at,
+    )
+
+
+def fan_of(row: FanRow) -> Fan:
+    return Fan(
+        id=FanId(row.id),
+        owner_id=OwnerId(row.user_id),
+        name=row.name,
+        platform=row.platform,
+        handle=row.handle,
+        email=row.email,
+        avatar=row.avatar,
+        tags=tuple(row.tags),
+        value_cents=row.value_cents,
+        last_seen_at=row.last_seen_at,
+        notes=row.notes,
+        tier=row.tier,
+        connection_id=None if row.connection_id is None else ConnectionId(row.connection_id),
+        platform_user_id=row.platform_user_id,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+class SqlUserRepository:
+    """UserRepository on PostgreSQL."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def by_email(self, email: str) -> tuple[User, str] | None:
+        row = self._session.scalar(
+            select(UserRow).where(func.lower(UserRow.email) == email.lower())
+        )
+        return (user_of(row), row.password_hash) if row else None
+
+    def get(self, user_id: UserId) -> User | None:
+        row = self._session.get(UserRow, user_id)
+        return user_of(row) if row else None
+
+    def add(
+        self, email: str, password_hash: str, role: Role, owner_id: OwnerId | None, time_zone: str
+    ) -> User:
+        user_id = self._session.scalar(
+            text("SELECT nextval(pg_get_serial_sequence('users', 'id'))")
+        )
+        row = UserRow(
+            id=user_id,
+            owner_id=owner_id or user_id,
+            email=email,
+            password_hash=password_hash,
+            role=role,
+            time_zone=time_zone,
+        )
+        try:
+            with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError as problem:
+            if "uq_users_email" in str(problem.orig):
+                raise Conflict(f"{email} already has an account", code="email_taken") from None
+            raise
+        self._session.refresh(row)
+        return user_of(row)
+
+
+class SqlConnectionRepository:
+    """ConnectionRepository on PostgreSQL."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, owner_id: OwnerId, connection_id: ConnectionId) -> Connection | None:
+        row = self._session.scalar(
+            select(ConnectionRow).where(
+                ConnectionRow.id == connection_id, ConnectionRow.user_id == owner_id
+            )
+        )
+        return connection_of(row) if row else None
+
+    def by_id(self, connection_id: ConnectionId) -> Connection | None:
+        row = self._session.get(ConnectionRow, connection_id)
+        return connection_of(row) if row else None
+
+    def lock(self, connection_id: ConnectionId) -> Connection:
+        # NO KEY: inserting a message checks its foreign key and must not wait for this.
+        row = self._session.scalar(
+            select(ConnectionRow)
+            .where(ConnectionRow.id == connection_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        )
+        if row is None:
+            raise NotFound(f"connection {connection_id} does not exist")
+        return connection_of(row)
+
+    def list_of(self, owner_id: OwnerId) -> Sequence[Connection]:
+        rows = self._session.scalars(
+            select(ConnectionRow)
+            .where(ConnectionRow.user_id == owner_id)
+            .order_by(ConnectionRow.id)
+        )
+        return [connection_of(row) for row in rows]
+
+    def set_state(
+        self, connection_id: ConnectionId, state: ConnectionState, reason: str | None
+    ) -> bool:
+        changed = cast(
+            "CursorResult[object]",
+            self._session.execute(
+                update(ConnectionRow)
+                .where(ConnectionRow.id == connection_id, ConnectionRow.state != state)
+                .values(state=state, state_reason=reason)
+            ),
+        ).rowcount
+        if not changed:
+            return False
+        self._session.execute(
+            update(MessageRow)
+            .where(MessageRow.connection_id == connection_id, MessageRow.state == "queued")
+            .values(wake_after=func.now() if state is ConnectionState.ACTIVE else None)
+        )
+        return True
+
+    def learn(self, connection_id: ConnectionId, learned: Learned, reason: str | None) -> None:
+        until = learned.blocked_until_ms
+        self._session.execute(
+            update(ConnectionRow)
+            .where(ConnectionRow.id == connection_id)
+            .values(
+                slowdown=learned.slowdown,
+                failures=learned.failures,
+                blocked_until=func.to_timestamp(until / 1000) if until else None,
+                blocked_reason=reason,
+            )
+        )
+
+    def last_slot(self, connection_id: ConnectionId) -> datetime | None:
+        return self._session.scalar(
+            select(func.max(AttemptRow.slot_at)).where(AttemptRow.connection_id == connection_id)
+        )
+
+
+class SqlFanRepository:
+    """FanRepository on PostgreSQL; deleted fans are not seen."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def recipient(self, owner_id: OwnerId, fan_id: FanId) -> Recipient | None:
+        found = self._session.execute(
+            select(FanRow, ConnectionRow)
+            .outerjoin(ConnectionRow, ConnectionRow.id == FanRow.connection_id)
+            .where(FanRow.id == fan_id, FanRow.user_id == owner_id, FanRow.deleted_at.is_(None))
+        ).one_or_none()
+        if found is None:
+            return None
+        fan, connection = found
+        return Recipient(fan_of(fan), connection_of(connection) if connection else None)
+
+    def page(self, owner_id: OwnerId, limit: int, cursor: str | None) -> FanPage:
+        live = select(FanRow).where(FanRow.user_id == owner_id, FanRow.deleted_at.is_(None))
+        total = self._session.scalar(select(func.count()).select_from(live.subquery())) or 0
+        if cursor is not None:
+            live = live.where(FanRow.id < read_cursor(cursor))
+        rows = self._session.scalars(live.order_by(FanRow.id.desc()).limit(limit + 1)).all()
+        more = len(rows) > limit
+        page = [fan_of(row) for row in rows[:limit]]
+        return FanPage(page, total, write_cursor(page[-1].id) if more else None)
+
+    def conversation(self, fan: Fan) -> ConversationId:
+        found = self._conversation_id(fan)
+        if found is None:
+            self._session.execute(
+                insert(ConversationRow)
+                .values(
+                    user_id=fan.owner_id,
+                    fan_id=fan.id,
+                    connection_id=fan.connection_id,
+                    platform=fan.platform,
+                )
+                .on_conflict_do_nothing()
+            )
+            found = self._conversation_id(fan)
+        assert found is not None
+        return ConversationId(found)
+
+    def _conversation_id(self, fan: Fan) -> int | None:
+        return self._session.scalar(
+            select(ConversationRow.id).where(
+                ConversationRow.fan_id == fan.id,
+                ConversationRow.connection_id == fan.connection_id,
+            )
+        )
+
+
+def write_cursor(last_id: int) -> str:
+    """An opaque place in a list, so that nobody computes with it."""
+    return base64.urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> int:
+    """The id in a cursor of ours; raises Invalid."""
+    try:
+        plain = base64.b64decode(
+            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+        ).decode()
+        if plain.startswith("id:") and 0 < (last_id := int(plain[3:])) < 2**63:
+            return last_id
+    except (binascii.Error, ValueError):
+        pass
+    raise Invalid(FieldProblem("cursor", "use the nextCursor of the page before"))

@@ -1,0 +1,337 @@
+"""Typed declarative rows. Domain dataclasses are made from them in the repositories.
+
+Constraint names follow one convention, since errors are told apart by them. Rows' `user_id` is the
+owner's id; indexes end in the sort key of the list they serve.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    UniqueConstraint,
+)
+from sqlalchemy import (
+    text as sql,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+NOW = sql("now()")
+
+
+class Row(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy's own protocol
+        int: BigInteger,
+        str: TEXT,
+        datetime: DateTime(timezone=True),
+        UUID: PG_UUID(as_uuid=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        list[str]: ARRAY(TEXT),
+        bytes: LargeBinary,
+    }
+
+
+def key() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(), primary_key=True)
+
+
+def moment() -> Mapped[datetime]:
+    return mapped_column(server_default=NOW)
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+class UserRow(Row):
+    __tablename__ = "users"
+    id: Mapped[int] = key()
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", deferrable=True))
+    email: Mapped[str]
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    created_at: Mapped[datetime] = moment()
+    __table_args__ = (
+        one_of("role", "owner", "manager", "chatter", "analyst"),
+        Index("uq_users_email", sql("lower(email)"), unique=True),
+        Index("ix_users_owner_id", "owner_id"),
+    )
+
+
+class ConnectionRow(Row):
+    __tablename__ = "platform_connections"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    platform: Mapped[str] = mapped_column(server_default="onlyfans")
+    name: Mapped[str]
+    account_id: Mapped[str]
+    access_key: Mapped[bytes | None]  # encrypted
+    state: Mapped[str] = mapped_column(server_default="active")
+    state_reason: Mapped[str | None]
+    rate_per_minute: Mapped[float | None]
+    burst: Mapped[int | None]
+    slowdown: Mapped[int] = mapped_column(server_default="0")
+    failures: Mapped[int] = mapped_column(server_default="0")
+    blocked_until: Mapped[datetime | None]
+    blocked_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = moment()
+    __table_args__ = (
+        one_of("state", "active", "paused", "paused_auth", "paused_quota", "disconnected"),
+        CheckConstraint("rate_per_minute > 0", name="rate_per_minute"),
+        CheckConstraint("burst BETWEEN 1 AND 100", name="burst"),
+        Index("ix_platform_connections_user_id_id", "user_id", "id"),
+        Index(
+            "uq_platform_connections_account_id",
+            "platform",
+            "account_id",
+            unique=True,
+            postgresql_where=sql("state <> 'disconnected'"),
+        ),
+    )
+
+
+class FanRow(Row):
+    __tablename__ = "fans"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    platform: Mapped[str] = mapped_column(server_default="onlyfans")
+    handle: Mapped[str]
+    email: Mapped[str | None]
+    avatar: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(server_default="{}")
+    value_cents: Mapped[int] = mapped_column(server_default="0")
+    last_seen_at: Mapped[datetime | None]
+    notes: Mapped[str | None]
+    tier: Mapped[str | None]
+    connection_id: Mapped[int | None] = mapped_column(ForeignKey("platform_connections.id"))
+    platform_user_id: Mapped[str | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = moment()
+    updated_at: Mapped[datetime] = moment()
+    deleted_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("ix_fans_user_id_id", "user_id", "id", postgresql_where=sql("deleted_at IS NULL")),
+        Index(
+            "uq_fans_handle",
+            "user_id",
+            "platform",
+            sql("lower(handle)"),
+            unique=True,
+            postgresql_where=sql("deleted_at IS NULL"),
+        ),
+        Index(
+            "uq_fans_platform_user_id",
+            "connection_id",
+            "platform_user_id",
+            unique=True,
+            postgresql_where=sql("deleted_at IS NULL"),
+        ),
+    )
+
+
+class ConversationRow(Row):
+    __tablename__ = "conversations"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    fan_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    connection_id: Mapped[int] = mapped_column(ForeignKey("platform_connections.id"))
+    platform: Mapped[str] = mapped_column(server_default="onlyfans")
+    last_message_at: Mapped[datetime | None]
+    unread_count: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = moment()
+    __table_args__ = (
+        UniqueConstraint("fan_id", "connection_id"),
+        Index("ix_conversations_user_id_last_message_at", "user_id", "last_message_at", "id"),
+    )
+
+
+class CampaignRow(Row):
+    __tablename__ = "campaigns"
+    id: Mapped[int] = key()
+    public_id: Mapped[UUID] = mapped_column(server_default=sql("gen_random_uuid()"), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    type: Mapped[str] = mapped_column(server_default="bulk_message")
+    status: Mapped[str] = mapped_column(server_default="draft")
+    template: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    target_audience: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = moment()
+    __table_args__ = (
+        one_of(
+            "status",
+            "draft",
+            "scheduled",
+            "active",
+            "paused",
+            "completed",
+            "cancelled",
+            "failed",
+        ),
+        Index("ix_campaigns_user_id_id", "user_id", "id"),
+    )
+
+
+class MessageRow(Row):
+    """Incoming messages have no state: nothing must happen to them any more."""
+
+    __tablename__ = "messages"
+    id: Mapped[int] = key()
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    connection_id: Mapped[int] = mapped_column(ForeignKey("platform_connections.id"))
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    fan_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
+    direction: Mapped[str]
+    text: Mapped[str]
+    price_cents: Mapped[int | None]
+    attachments: Mapped[list[Any]] = mapped_column(server_default="[]")
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+    read: Mapped[bool] = mapped_column(server_default="false")
+    sent_by_ai: Mapped[bool] = mapped_column(server_default="false")
+    created_at: Mapped[datetime] = moment()
+
+    # What must still happen to an outgoing message
+    state: Mapped[str | None]
+    hold: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(server_default="5")
+    queued_at: Mapped[datetime | None]
+    promised_at: Mapped[datetime | None]
+    estimated_send_at: Mapped[datetime | None]
+    delay: Mapped[str | None]
+    admitted_at: Mapped[datetime | None]
+    wake_after: Mapped[datetime | None]
+    wake_tries: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    attempt_no: Mapped[int] = mapped_column(server_default="0")
+    failures: Mapped[int] = mapped_column(server_default="0")
+    key_no: Mapped[int] = mapped_column(server_default="0")
+    platform_message_id: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_detail: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    dead_lettered_at: Mapped[datetime | None]
+    __table_args__ = (
+        one_of("direction", "in", "out"),
+        one_of(
+            "state",
+            "queued",
+            "sending",
+            "sent",
+            "delivered",
+            "failed",
+            "unknown",
+            "cancelled",
+            "unsent",
+        ),
+        CheckConstraint("(direction = 'out') = (state IS NOT NULL)", name="outgoing_has_state"),
+        CheckConstraint("priority BETWEEN 1 AND 10", name="priority"),
+        CheckConstraint("price_cents >= 0", name="price_cents"),
+        CheckConstraint("state <> 'sending' OR lease_until IS NOT NULL", name="sending_has_lease"),
+        UniqueConstraint("connection_id", "platform_message_id"),
+        UniqueConstraint("campaign_id", "fan_id"),
+        Index("ix_messages_conversation_id_id", "conversation_id", "id"),
+        Index("ix_messages_user_id_id", "user_id", "id"),
+        # Who waits on a connection, in pick order: numbering, promises, rebuilds.
+        Index(
+            "ix_messages_waiting",
+            "connection_id",
+            "priority",
+            "id",
+            postgresql_where=sql("state IN ('queued', 'sending')"),
+        ),
+        # What the healing timer looks for each second.
+        Index(
+            "ix_messages_wake_after",
+            "wake_after",
+            postgresql_where=sql("state IN ('queued', 'unknown') AND wake_after IS NOT NULL"),
+        ),
+        Index("ix_messages_lease_until", "lease_until", postgresql_where=sql("state = 'sending'")),
+        Index(
+            "ix_messages_user_id_sent_at",
+            "user_id",
+            "sent_at",
+            postgresql_where=sql("sent_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_user_id_queued_at",
+            "user_id",
+            "queued_at",
+            postgresql_where=sql("queued_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_user_id_failed_at",
+            "user_id",
+            "failed_at",
+            postgresql_where=sql("failed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_user_id_state",
+            "user_id",
+            "state",
+            postgresql_where=sql("state IN ('queued', 'sending', 'unknown', 'failed')"),
+        ),
+    )
+
+
+class AttemptRow(Row):
+    """The ledger: inserted with the claim, completed once, never deleted."""
+
+    __tablename__ = "message_attempts"
+    id: Mapped[int] = key()
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    connection_id: Mapped[int] = mapped_column(ForeignKey("platform_connections.id"))
+    attempt_no: Mapped[int]
+    send_key: Mapped[str]
+    claimed_at: Mapped[datetime] = moment()
+    slot_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    http_status: Mapped[int | None]
+    error_code: Mapped[str | None]
+    detail: Mapped[str | None]
+    platform_message_id: Mapped[str | None]
+    __table_args__ = (
+        UniqueConstraint("message_id", "attempt_no"),
+        Index("ix_message_attempts_connection_id_slot_at", "connection_id", "slot_at"),
+    )
+
+
+class IdempotencyKeyRow(Row):
+    __tablename__ = "idempotency_keys"
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    route: Mapped[str]
+    fingerprint: Mapped[str]
+    reply: Mapped[str | None]
+    created_at: Mapped[datetime] = moment()
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)

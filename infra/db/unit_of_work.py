@@ -1,0 +1,92 @@
+"""One transaction, and the events that follow it.
+
+Events leave only after COMMIT. A refused event costs nothing but a delay: its row is set to be
+looked at again in a second, which the healing timer does.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from domain.errors import Unavailable
+from domain.events import Event
+from domain.messages import MessageId
+from domain.ports import (
+    Bus,
+    ConnectionRepository,
+    FanRepository,
+    IdempotencyRepository,
+    MessageRepository,
+    UserRepository,
+)
+from infra.cipher import Cipher
+from infra.db.engine import AWAY
+from infra.db.repositories.idempotency import SqlIdempotencyRepository
+from infra.db.repositories.messages import SqlMessageRepository
+from infra.db.repositories.people import (
+    SqlConnectionRepository,
+    SqlFanRepository,
+    SqlUserRepository,
+)
+
+# The healing timer's first try after a refused publish.
+RETRY_PUBLISH = timedelta(seconds=1)
+
+
+class SqlUnitOfWork:
+    """UnitOfWork on PostgreSQL. A database that is away raises Unavailable at the door."""
+
+    users: UserRepository
+    connections: ConnectionRepository
+    fans: FanRepository
+    messages: MessageRepository
+    idempotency: IdempotencyRepository
+
+    def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
+        self._sessions = sessions
+        self._bus = bus
+        self._cipher = cipher
+        self._events: list[Event] = []
+
+    def __enter__(self) -> Self:
+        self._session = self._sessions()
+        self.users = SqlUserRepository(self._session)
+        self.connections = SqlConnectionRepository(self._session)
+        self.fans = SqlFanRepository(self._session)
+        self.messages = SqlMessageRepository(self._session, self._cipher)
+        self.idempotency = SqlIdempotencyRepository(self._session)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+        if isinstance(problem, AWAY):
+            raise Unavailable("the database does not answer; nothing was changed") from problem
+
+    def emit(self, event: Event) -> None:
+        self._events.append(event)
+
+    def commit(self) -> None:
+        self._session.commit()
+        events, self._events = self._events, []
+        if events:
+            self._wake_soon(self._bus.publish(events))
+
+    def _wake_soon(self, refused: Sequence[Event]) -> None:
+        rows = [MessageId(event.row) for event in refused if event.row is not None]
+        if not rows:
+            return
+        try:
+            self.messages.wake(rows, RETRY_PUBLISH)
+            self._session.commit()
+        except DBAPIError:
+            # The row keeps its ordinary wake-up: a longer delay, and nothing lost.
+            self._session.rollback()
