@@ -21,6 +21,7 @@ from domain.messages import (
     MessageId,
     NewMessage,
     Outcome,
+    PublicId,
     RoomSignal,
     State,
 )
@@ -79,6 +80,11 @@ class WaitingRoom(Protocol):
     ) -> Learned:
         """Free a permit. `signal` is what the platform's answer says of the pace (None: no call
         was made); `put_back` returns the message to its place. A stale permit changes nothing."""
+        ...
+
+    def give_back(self, permits: Sequence[Permit]) -> None:
+        """Return permits that could not be published: each message goes back to its place, as by
+        `done` without a call. Stale ones change nothing."""
         ...
 
     def remove(self, connection_id: ConnectionId, waiting: Waiting) -> bool:
@@ -217,6 +223,7 @@ class Result:
 
     outcome: Outcome
     slot_at: datetime | None = None
+    interval_ms: float | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     http_status: int | None = None
@@ -471,6 +478,56 @@ class IdempotencyRepository(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LedgerCall:
+    """One call of the ledger: when it started, and how far away the next slot was put."""
+
+    connection_id: ConnectionId
+    burst: int | None
+    started_at: datetime
+    interval_ms: float
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    """A message that counts as sent, with what the platform should show of it."""
+
+    public_id: PublicId
+    claim: Claim
+    platform_message_id: str | None
+    sent_at: datetime
+
+
+class LedgerRepository(Protocol):
+    """What an audit reads; nothing here changes anything."""
+
+    def calls(self, since: datetime) -> Iterable[LedgerCall]:
+        """Every call made since, by connection and in the order of their start."""
+        ...
+
+    def stuck(self, since: datetime, overdue: timedelta) -> Sequence[PublicId]:
+        """Accepted messages that nothing will move: queued on an active connection without a
+        wake-up or overdue by that long, sending with a lease that ended that long ago, or sent
+        without any attempt that proves it."""
+        ...
+
+    def doubles(self, since: datetime) -> Sequence[PublicId]:
+        """Messages that the platform accepted under more than one id."""
+        ...
+
+    def promises(self, since: datetime) -> Iterable[tuple[datetime, datetime]]:
+        """(promised, sent) of every message that nothing delayed."""
+        ...
+
+    def delayed(self, since: datetime) -> Mapping[Delay, int]:
+        """How many sent messages have a recorded reason for being later than promised."""
+        ...
+
+    def sent(self, since: datetime) -> Iterable[SentMessage]:
+        """Every message that counts as sent, by connection and fan."""
+        ...
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction: leaving the block without commit rolls back."""
 
@@ -479,6 +536,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     fans: FanRepository
     messages: MessageRepository
     idempotency: IdempotencyRepository
+    ledger: LedgerRepository
 
     def __enter__(self) -> Self: ...
 
@@ -513,3 +571,27 @@ class Journal(Protocol):
     def alert(self, action: str, **facts: object) -> None:
         """Like note, for what an engineer must look at."""
         ...
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted password hashes."""
+
+    def hash(self, password: str) -> str: ...
+
+    def verify(self, password_hash: str, password: str) -> bool:
+        """Whether the password fits; False also for a hash that is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """A signed login that proves who its holder is until `expires_at`."""
+
+    text: str
+    expires_at: datetime
+
+
+class TokenIssuer(Protocol):
+    """Signs logins."""
+
+    def issue(self, user: User, now: datetime) -> Token: ...

@@ -313,6 +313,7 @@ class AttemptRow(Row):
     send_key: Mapped[str]
     claimed_at: Mapped[datetime] = moment()
     slot_at: Mapped[datetime | None]
+    interval_ms: Mapped[float | None]  # to the next slot, as charged
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
@@ -323,6 +324,7 @@ class AttemptRow(Row):
     __table_args__ = (
         UniqueConstraint("message_id", "attempt_no"),
         Index("ix_message_attempts_connection_id_slot_at", "connection_id", "slot_at"),
+        Index("ix_message_attempts_started_at", "started_at"),
     )
 
 

@@ -20,12 +20,14 @@ from domain.ports import (
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
+    LedgerRepository,
     MessageRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
+from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import (
     SqlConnectionRepository,
@@ -45,6 +47,7 @@ class SqlUnitOfWork:
     fans: FanRepository
     messages: MessageRepository
     idempotency: IdempotencyRepository
+    ledger: LedgerRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -59,6 +62,7 @@ class SqlUnitOfWork:
         self.fans = SqlFanRepository(self._session)
         self.messages = SqlMessageRepository(self._session, self._cipher)
         self.idempotency = SqlIdempotencyRepository(self._session)
+        self.ledger = SqlLedgerRepository(self._session, self._cipher)
         return self
 
     def __exit__(

@@ -45,12 +45,13 @@ class SqlIdempotencyRepository:
     def _insert(self, user_id: UserId, once: Once) -> bool:
         self._session.execute(text(f"SET LOCAL lock_timeout = {TWIN_WAIT_MS}"))
         try:
-            inserted = self._session.execute(
+            inserted = self._session.scalar(
                 insert(IdempotencyKeyRow)
                 .values(
                     user_id=user_id, key=once.key, route=once.route, fingerprint=once.fingerprint
                 )
                 .on_conflict_do_nothing()
+                .returning(IdempotencyKeyRow.key)
             )
         except OperationalError as problem:
             if getattr(problem.orig, "sqlstate", None) == "55P03":  # lock_not_available
@@ -60,7 +61,7 @@ class SqlIdempotencyRepository:
                 ) from None
             raise
         self._session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-        return bool(cast("CursorResult[object]", inserted).rowcount)
+        return inserted is not None
 
     def store(self, user_id: UserId, once: Once, reply: str) -> None:
         self._session.execute(

@@ -5,13 +5,14 @@ both win. Leases and wake-ups are computed by PostgreSQL's clock, the only one a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Executable, func, or_, select, text, update
+from sqlalchemy import CursorResult, Executable, case, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from domain.campaigns import CampaignId
 from domain.connections import Connection, ConnectionId
@@ -52,6 +53,8 @@ QUEUED, SENDING, UNKNOWN = State.QUEUED.value, State.SENDING.value, State.UNKNOW
 # Puts a row off while one process works on it; far above any pass of the healing timer.
 WORKING = timedelta(seconds=60)
 REBUILD_BATCH = 1000
+# Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
+UNSYNCHRONISED = {"synchronize_session": False}
 
 
 def message_of(row: MessageRow) -> Message:
@@ -113,6 +116,29 @@ def waiting_of(row: MessageRow) -> Waiting:
     return Waiting(MessageId(row.id), row.priority, campaign)
 
 
+def claim_of(row: MessageRow, connection: ConnectionRow, fan: FanRow, cipher: Cipher) -> Claim:
+    """A message with all that a call needs."""
+    assert row.queued_at is not None
+    return Claim(
+        message_id=MessageId(row.id),
+        public_id=PublicId(row.public_id),
+        owner_id=OwnerId(row.user_id),
+        connection_id=ConnectionId(connection.id),
+        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
+        fan_id=FanId(row.fan_id),
+        priority=row.priority,
+        attempt_no=row.attempt_no,
+        failures=row.failures,
+        key_no=row.key_no,
+        account_id=connection.account_id,
+        access_key=cipher.decrypt(connection.access_key),
+        platform_user_id=fan.platform_user_id or "",
+        text=row.text,
+        price_cents=row.price_cents,
+        queued_at=row.queued_at,
+    )
+
+
 class SqlMessageRepository:
     """MessageRepository on PostgreSQL."""
 
@@ -121,7 +147,8 @@ class SqlMessageRepository:
         self._cipher = cipher
 
     def _changed(self, statement: Executable) -> int:
-        return cast("CursorResult[object]", self._session.execute(statement)).rowcount
+        done = self._session.execute(statement, execution_options=UNSYNCHRONISED)
+        return cast("CursorResult[object]", done).rowcount
 
     # Storing and reading
 
@@ -154,7 +181,7 @@ class SqlMessageRepository:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None
             raise
-        self._session.execute(
+        self._changed(
             update(ConversationRow)
             .where(ConversationRow.id == new.conversation_id)
             .values(last_message_at=func.greatest(ConversationRow.last_message_at, new.queued_at))
@@ -200,7 +227,7 @@ class SqlMessageRepository:
             )
             .group_by(MessageRow.priority)
         )
-        return dict(counted.tuples().all())
+        return dict(counted.all())
 
     def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
         rows = self._session.scalars(
@@ -298,7 +325,7 @@ class SqlMessageRepository:
             return None
         row, connection, fan = found
         attempt_no = row.attempt_no + 1
-        self._session.execute(
+        self._changed(
             update(MessageRow)
             .where(MessageRow.id == message_id)
             .values(
@@ -317,7 +344,7 @@ class SqlMessageRepository:
                 send_key=send_key(row.public_id, row.key_no),
             )
         )
-        return self._claim(row, connection, fan, attempt_no)
+        return replace(claim_of(row, connection, fan, self._cipher), attempt_no=attempt_no)
 
     def _still_active(self, connection_id: int) -> bool:
         """FOR SHARE, so that a pause waits for this claim and then counts it."""
@@ -328,29 +355,6 @@ class SqlMessageRepository:
                 .with_for_update(read=True)
             )
             == "active"
-        )
-
-    def _claim(
-        self, row: MessageRow, connection: ConnectionRow, fan: FanRow, attempt_no: int
-    ) -> Claim:
-        assert row.queued_at is not None
-        return Claim(
-            message_id=MessageId(row.id),
-            public_id=PublicId(row.public_id),
-            owner_id=OwnerId(row.user_id),
-            connection_id=ConnectionId(connection.id),
-            campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
-            fan_id=FanId(row.fan_id),
-            priority=row.priority,
-            attempt_no=attempt_no,
-            failures=row.failures,
-            key_no=row.key_no,
-            account_id=connection.account_id,
-            access_key=self._cipher.decrypt(connection.access_key),
-            platform_user_id=fan.platform_user_id or "",
-            text=row.text,
-            price_cents=row.price_cents,
-            queued_at=row.queued_at,
         )
 
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
@@ -391,7 +395,7 @@ class SqlMessageRepository:
             values["delay"] = delay
         if state is State.SENT:
             values |= {
-                "platform_message_id": result.platform_message_id,
+                "platform_message_id": self._unless_held(claim, result.platform_message_id),
                 "sent_at": result.started_at,
                 "dead_lettered_at": None,
                 "error_code": None,
@@ -401,6 +405,22 @@ class SqlMessageRepository:
             values["failed_at"] = func.now()
         return state if self._changed(update(MessageRow).where(*where).values(values)) else None
 
+    @staticmethod
+    def _unless_held(claim: Claim, platform_id: str | None) -> Any:
+        """The platform's id, or null where another row holds it: what the platform said stays in
+        the ledger, and the message still counts as sent."""
+        holder = aliased(MessageRow)
+        held = (
+            select(holder.id)
+            .where(
+                holder.connection_id == claim.connection_id,
+                holder.platform_message_id == platform_id,
+                holder.id != claim.message_id,
+            )
+            .exists()
+        )
+        return case((held, None), else_=platform_id)
+
     def _fence(self, claim: Claim) -> tuple[Any, ...]:
         return (
             MessageRow.id == claim.message_id,
@@ -409,7 +429,7 @@ class SqlMessageRepository:
         )
 
     def _close_attempt(self, claim: Claim, result: Result) -> None:
-        self._session.execute(
+        self._changed(
             update(AttemptRow)
             .where(
                 AttemptRow.message_id == claim.message_id,
@@ -418,6 +438,7 @@ class SqlMessageRepository:
             )
             .values(
                 slot_at=result.slot_at,
+                interval_ms=result.interval_ms,
                 started_at=result.started_at,
                 finished_at=result.finished_at,
                 outcome=result.outcome,
@@ -476,7 +497,7 @@ class SqlMessageRepository:
         )
 
     def dead_letter(self, public_id: UUID) -> None:
-        self._session.execute(
+        self._changed(
             update(MessageRow)
             .where(
                 MessageRow.public_id == public_id,
@@ -531,11 +552,10 @@ class SqlMessageRepository:
 
     def _work_on(self, messages: Sequence[Message]) -> None:
         if messages:
-            self._session.execute(
+            self._changed(
                 update(MessageRow)
                 .where(MessageRow.id.in_([message.id for message in messages]))
                 .values(wake_after=func.now() + WORKING)
-                .execution_options(synchronize_session=False)
             )
 
     def _unsettled(self, row: MessageRow) -> Unsettled:
@@ -543,7 +563,7 @@ class SqlMessageRepository:
         fan = self._session.get_one(FanRow, row.fan_id)
         return Unsettled(
             message=message_of(row),
-            claim=self._claim(row, connection, fan, row.attempt_no),
+            claim=claim_of(row, connection, fan, self._cipher),
             attempts=self.attempts(MessageId(row.id)),
         )
 
@@ -560,14 +580,14 @@ class SqlMessageRepository:
         return count or 0
 
     def put_off(self, message_id: MessageId, wake_in: timedelta | None) -> None:
-        self._session.execute(
+        self._changed(
             update(MessageRow)
             .where(MessageRow.id == message_id)
             .values(wake_after=None if wake_in is None else func.now() + wake_in)
         )
 
     def refused(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
-        self._session.execute(
+        self._changed(
             update(MessageRow)
             .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
             .values(wake_tries=MessageRow.wake_tries + 1, wake_after=func.now() + wake_in)
@@ -575,7 +595,7 @@ class SqlMessageRepository:
 
     def wake(self, message_ids: Sequence[int], wake_in: timedelta) -> None:
         """Look at queued rows in `wake_in`, without counting a try."""
-        self._session.execute(
+        self._changed(
             update(MessageRow)
             .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
             .values(wake_after=func.now() + wake_in)

@@ -392,6 +392,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("slot_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("interval_ms", sa.Float(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.TEXT(), nullable=True),
@@ -418,10 +419,12 @@ def upgrade() -> None:
         ["connection_id", "slot_at"],
         unique=False,
     )
+    op.create_index("ix_message_attempts_started_at", "message_attempts", ["started_at"])
 
 
 def downgrade() -> None:
 
+    op.drop_index("ix_message_attempts_started_at", table_name="message_attempts")
     op.drop_index("ix_message_attempts_connection_id_slot_at", table_name="message_attempts")
     op.drop_table("message_attempts")
     op.drop_index(
