@@ -120,10 +120,14 @@ class Settings(BaseModel):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
     ] = Field("INFO", description="of the JSON log lines")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus, per process; 0 = off")
+    metrics_host: str = Field("127.0.0.1", description="where Prometheus is answered")
     build: str = Field("dev", description="shown by /health and /api/monitoring/onlyfans")
 
     # The product's limits
     port: int = Field(8000, ge=1, le=65535, description="of the web process")
+    bind_host: str = Field(
+        "127.0.0.1", description="where the web process listens; containers set 0.0.0.0"
+    )
     rate_limit_per_minute: float = Field(
         10, gt=0, le=6000, description="messages a minute of a connection without a rate of its own"
     )
@@ -242,10 +246,10 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError("\n".join(lines)) from None
 
 
-def load_settings_or_exit() -> Settings:
+def load_settings_or_exit(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings, or the end of the process: exit code 2 and each bad setting on stderr."""
     try:
-        return load_settings()
+        return load_settings(environment)
     except SettingsError as problem:
         print(f"Huntaze does not start. Change these settings:\n{problem}", file=sys.stderr)  # noqa: T201  # before any logging
         raise SystemExit(2) from None
