@@ -1,0 +1,23 @@
+"""The `huntaze` command."""
+
+import click
+
+from cli.audit import audit
+from cli.connections import connection
+from cli.database import demo_data, migrate
+from cli.dev import dev
+from cli.simulator import simulator
+
+
+@click.group()
+def huntaze() -> None:
+    """Run Huntaze, and look after it."""
+
+
+for command in (dev, migrate, demo_data, simulator, connection, audit):
+    huntaze.add_command(command)
+
+
+def main() -> None:
+    """The entry point."""
+    huntaze()

@@ -1,0 +1,158 @@
+"""Demo data: a creator's team with three accounts, fans and their conversations.
+
+Everything lies in the past and looks settled, so an audit of today's messages is not disturbed.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection as DatabaseConnection
+from sqlalchemy import Engine, insert, select, text
+
+from infra.db.tables import ConnectionRow, ConversationRow, FanRow, MessageRow, UserRow
+from infra.local.environment import DEMO_EMAIL
+from infra.passwords import Argon2PasswordHasher
+
+ACCOUNTS = (("Luna", "acct_luna"), ("Mila", "acct_mila"), ("Nova", "acct_nova"))
+LINKED_FANS, UNLINKED_FANS = 360, 6
+FIRST = (
+    "Alex",
+    "Ben",
+    "Chloé",
+    "Dario",
+    "Eli",
+    "Femi",
+    "Gus",
+    "Hana",
+    "Igor",
+    "Jules",
+    "Kai",
+    "Lou",
+)
+LAST = (
+    "Adler",
+    "Brandt",
+    "Costa",
+    "Duarte",
+    "Ekström",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ito",
+    "Kim",
+)
+TAGS = ("vip", "whale", "new", "quiet", "birthday soon 🎂")
+ASKED = (
+    "Hello!",
+    "How was your weekend?",
+    "Any news?",
+    "That last set 😍",
+    "Are you live tonight?",
+)
+TOLD = ("Hi, so good to hear from you", "Soon, promise", "Tonight at nine", "Thank you 💛")
+
+
+def seed(engine: Engine, password: str) -> str:
+    """Create the demo user's world unless it is there; returns what was done, for people."""
+    with engine.begin() as database:
+        database.execute(text("SELECT pg_advisory_xact_lock(4711003)"))
+        if database.scalar(select(UserRow.id).where(UserRow.email == DEMO_EMAIL)):
+            return f"{DEMO_EMAIL} is there already"
+        owner = _add_user(database, Argon2PasswordHasher().hash(password))
+        connections = _add_rows(
+            database,
+            ConnectionRow,
+            [{"user_id": owner, "name": name, "account_id": account} for name, account in ACCOUNTS],
+        )
+        fans = _add_rows(database, FanRow, list(_fans(owner, connections)))
+        _add_talk(database, owner, connections, fans[:LINKED_FANS])
+    return f"{DEMO_EMAIL}: {len(connections)} accounts, {len(fans)} fans, their conversations"
+
+
+def _add_user(database: DatabaseConnection, password_hash: str) -> int:
+    user_id = database.scalar(text("SELECT nextval(pg_get_serial_sequence('users', 'id'))"))
+    database.execute(
+        insert(UserRow).values(
+            id=user_id,
+            owner_id=user_id,
+            email=DEMO_EMAIL,
+            password_hash=password_hash,
+            role="owner",
+        )
+    )
+    assert isinstance(user_id, int)
+    return user_id
+
+
+def _add_rows(database: DatabaseConnection, table: Any, rows: list[dict[str, Any]]) -> list[int]:
+    statement = insert(table).returning(table.id, sort_by_parameter_order=True)
+    return list(database.scalars(statement, rows))
+
+
+def _fans(owner: int, connections: list[int]) -> Iterator[dict[str, Any]]:
+    dice, now = Random(7), datetime.now(UTC)
+    for number in range(1, LINKED_FANS + UNLINKED_FANS + 1):
+        linked = number <= LINKED_FANS
+        first, last = dice.choice(FIRST), dice.choice(LAST)
+        value = dice.choice((0, 0, 900, 2_500, 7_300, 18_000, 54_000, 210_000))
+        yield {
+            "user_id": owner,
+            "name": f"{first} {last}",
+            "handle": f"@{first.lower()}{number}",
+            "email": f"fan{number}@example.com" if number % 3 == 0 else None,
+            "tags": [dice.choice(TAGS)] if number % 4 == 0 else [],
+            "value_cents": value,
+            "last_seen_at": now - timedelta(hours=dice.randrange(1, 2000)),
+            "tier": "whale" if value > 100_000 else "spender" if value else "new",
+            "notes": None,
+            "connection_id": connections[number % len(connections)] if linked else None,
+            "platform_user_id": str(500_000 + number) if linked else None,
+        }
+
+
+def _add_talk(
+    database: DatabaseConnection, owner: int, connections: list[int], fans: list[int]
+) -> None:
+    """A few messages to and fro with every fan, the newest two days old."""
+    dice, now = Random(11), datetime.now(UTC) - timedelta(days=2)
+    base = [
+        {"user_id": owner, "fan_id": fan, "connection_id": connections[number % len(connections)]}
+        for number, fan in enumerate(fans, start=1)
+    ]
+    last = [now - timedelta(minutes=dice.randrange(40_000)) for _ in fans]
+    conversations = _add_rows(
+        database,
+        ConversationRow,
+        [
+            {**row, "last_message_at": at, "unread_count": dice.choice((0, 0, 1, 3))}
+            for row, at in zip(base, last, strict=True)
+        ],
+    )
+    messages: list[dict[str, Any]] = []
+    for row, conversation, at in zip(base, conversations, last, strict=True):
+        for back in range(dice.randrange(2, 6), 0, -1):
+            moment = at - timedelta(minutes=7 * (back - 1))
+            common = {**row, "conversation_id": conversation, "created_at": moment}
+            messages.append(_said(dice, common, moment, len(messages), ours=back % 2 == 0))
+    for ours in (True, False):
+        database.execute(insert(MessageRow), [one for one in messages if ("state" in one) is ours])
+
+
+def _said(
+    dice: Random, common: dict[str, Any], moment: datetime, number: int, *, ours: bool
+) -> dict[str, Any]:
+    if not ours:
+        return {**common, "public_id": uuid4(), "direction": "in", "text": dice.choice(ASKED)}
+    return {
+        **common,
+        "public_id": uuid4(),
+        "direction": "out",
+        "text": dice.choice(TOLD),
+        "state": "sent",
+        "queued_at": moment,
+        "sent_at": moment,
+        "platform_message_id": f"demo-{number}",
+    }
