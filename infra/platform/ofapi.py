@@ -1,0 +1,217 @@
+"""The Platform port on the OFAPI gateway. One request per send and no retry of any kind: what the
+answer proves is judged in outcomes.py, what follows from it in `domain.messages.RULES`."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
+from time import monotonic
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import httpcore2
+from pydantic import SecretStr
+
+from domain.messages import Outcome, normalised
+from domain.ports import PlatformMessage, PlatformUnavailable, SendAnswer, SendRequest
+from infra.platform.deadline import NEVER_LEFT, AnswerTooLarge, DeadlineClient
+from infra.platform.outcomes import classify, parse
+from infra.settings import Settings
+
+PAGE_SIZE = 100  # the gateway's maximum
+PAGES_MAX = 10
+
+
+class OfapiPlatform:
+    """The gateway over HTTP; one per process, for all its threads."""
+
+    def __init__(self, base_url: str, api_key: SecretStr, max_connections: int) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._http = DeadlineClient(max_connections)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            settings.onlyfans_api_url,
+            settings.onlyfans_api_key,
+            max_connections=2 * settings.worker_threads,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, request: SendRequest, deadline: timedelta) -> SendAnswer:
+        """Send one message. Never raises: what cannot be told is Outcome.UNCLEAR."""
+        key = self._usable_key(request.access_key)
+        if key is None:
+            return SendAnswer(
+                Outcome.AUTH_LOST,
+                error_code="unusable_key",
+                detail="There is no access key, or it holds characters that no key has.",
+            )
+        try:
+            answer = self._http.call(
+                "POST",
+                self._messages_url(request.account_id, request.platform_user_id),
+                {
+                    **_headers(key),
+                    "Content-Type": "application/json",
+                    "Idempotency-Key": request.send_key,
+                },
+                _body(request),
+                monotonic() + deadline.total_seconds(),
+            )
+        except NEVER_LEFT as problem:
+            return SendAnswer(
+                Outcome.UNREACHABLE,
+                error_code=_error_code(problem),
+                detail="The gateway cannot be reached; nothing was sent.",
+            )
+        except Exception as problem:  # noqa: BLE001  the port promises an outcome for anything
+            return SendAnswer(
+                Outcome.UNCLEAR,
+                error_code=_error_code(problem),
+                detail="The call ended without an answer that says whether the message was sent.",
+            )
+        return classify(answer.status, answer.headers, answer.body, datetime.now(UTC))
+
+    def recent_messages(
+        self,
+        account_id: str,
+        access_key: str | None,
+        platform_user_id: str,
+        *,
+        newer_than: datetime,
+        deadline: timedelta,
+    ) -> Sequence[PlatformMessage]:
+        """The chat's messages newer than an instant, newest first; raises PlatformUnavailable
+        unless the list is complete back to that instant."""
+        ends_at = monotonic() + deadline.total_seconds()
+        key = self._usable_key(access_key)
+        if key is None:
+            raise PlatformUnavailable("unusable_key")
+        headers = _headers(key)
+        url = self._messages_url(account_id, platform_user_id)
+        found: dict[str, PlatformMessage] = {}
+        query: dict[str, str | int] = {"limit": PAGE_SIZE, "order": "desc"}
+        for _ in range(PAGES_MAX):
+            items, has_more = self._page(f"{url}?{urlencode(query)}", headers, ends_at)
+            page = [_message(item, platform_user_id) for item in items]
+            progress = any(message.id not in found for message in page)
+            found.update((message.id, message) for message in page)
+            if not has_more or any(message.created_at <= newer_than for message in page):
+                newer = [m for m in found.values() if m.created_at > newer_than]
+                return sorted(newer, key=lambda m: m.created_at, reverse=True)
+            if not progress:
+                raise PlatformUnavailable("the chat's pages do not lead on")
+            query["last_id"] = page[-1].id
+        raise PlatformUnavailable(f"the chat has more than {PAGES_MAX} pages since then")
+
+    def _page(self, url: str, headers: dict[str, str], ends_at: float) -> tuple[list[Any], bool]:
+        """One page of a chat, and whether there is another."""
+        try:
+            answer = self._http.call("GET", url, headers, None, ends_at)
+        except (
+            AnswerTooLarge,
+            httpcore2.NetworkError,
+            httpcore2.ProtocolError,
+            httpcore2.TimeoutException,
+            httpcore2.UnsupportedProtocol,
+        ) as problem:
+            raise PlatformUnavailable(_error_code(problem)) from problem
+        top = parse(answer.body)
+        if answer.status != 200 or not isinstance(top, dict):
+            raise PlatformUnavailable(f"http_{answer.status}")
+        data = top.get("data")
+        # The gateway documents both: a bare list with _pagination, and {list, hasMore}.
+        items = data.get("list") if isinstance(data, dict) else data
+        if not isinstance(items, list):
+            raise PlatformUnavailable("the answer holds no list")
+        pagination = top.get("_pagination")
+        more = (isinstance(data, dict) and data.get("hasMore")) or (
+            isinstance(pagination, dict) and pagination.get("next_page")
+        )
+        return items, bool(more) and bool(items)
+
+    def _usable_key(self, access_key: str | None) -> str | None:
+        key = access_key or self._api_key.get_secret_value()
+        return key if re.fullmatch(r"[!-~]+", key) else None
+
+    def _messages_url(self, account_id: str, platform_user_id: str) -> str:
+        account, fan = quote(account_id, safe=""), quote(platform_user_id, safe="")
+        return f"{self._base_url}/{account}/chats/{fan}/messages"
+
+
+def plain_text(html: str) -> str:
+    """What a person reads of the platform's HTML: tags removed, entities resolved, NFC."""
+    # Each pattern stops at the next "<", so hostile input costs linear time.
+    text = re.sub(r"<br[^<>]*>\n?|</p>\s*<p(?:\s[^<>]*)?>", "\n", html, flags=re.IGNORECASE)
+    return normalised(unescape(re.sub(r"</?[a-zA-Z][^<>]*>", "", text))).strip()
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {key}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "huntaze",
+    }
+
+
+def _body(request: SendRequest) -> bytes:
+    """The same bytes for the same message: the gateway compares them under one key."""
+    fields: dict[str, object] = {"text": request.text}
+    if request.price_cents:
+        fields["price"] = request.price_cents / 100
+    if request.media_ids:
+        # Ids of the vault are numbers on the wire, ids of uploads are words.
+        fields["mediaFiles"] = [int(m) if m.isdecimal() else m for m in request.media_ids]
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _message(item: Any, platform_user_id: str) -> PlatformMessage:
+    try:
+        from_us = item.get("isSentByMe")
+        if from_us is None:
+            from_us = str(item["fromUser"]["id"]) != platform_user_id
+        media_count = item.get("mediaCount")
+        if media_count is None:
+            media_count = len(item.get("media") or ())
+        return PlatformMessage(
+            id=str(_whole(item["id"])),
+            from_us=from_us is True,
+            text=plain_text(item.get("text") or ""),
+            price_cents=_cents(item.get("price") or 0),
+            media_count=_whole(media_count),
+            created_at=_instant(item["createdAt"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as problem:
+        raise PlatformUnavailable("a message in the chat cannot be read") from problem
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError("not a whole number")
+    return int(value)
+
+
+def _cents(dollars: object) -> int:
+    if isinstance(dollars, bool) or not isinstance(dollars, int | Decimal):
+        raise TypeError("not an amount")
+    cents = Decimal(dollars) * 100
+    if cents != cents.to_integral_value():
+        raise ValueError("a fraction of a cent")
+    return int(cents)
+
+
+def _instant(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _error_code(problem: Exception) -> str:
+    """ReadTimeout -> read_timeout."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(problem).__name__).lower()
