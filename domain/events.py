@@ -69,6 +69,13 @@ class MessageReleased(Payload):
         return Permit(ConnectionId(self.connection_id), MessageId(self.message_id), self.lease)
 
 
+class Probed(Payload):
+    """An operator asks whether a queue has a worker; the answer is left under `token`."""
+
+    token: TextId
+    queue: TextId
+
+
 @dataclass(frozen=True)
 class Event:
     """An event on its way to the bus. `group` (a connection id) keeps the queue fair;
@@ -80,7 +87,7 @@ class Event:
     correlation_id: str = ""
     event_id: str = field(default_factory=lambda: uuid4().hex)
 
-    EVENTS: ClassVar[tuple[type[Payload], ...]] = (MessageRequested, MessageReleased)
+    EVENTS: ClassVar[tuple[type[Payload], ...]] = (MessageRequested, MessageReleased, Probed)
 
     @property
     def name(self) -> str:

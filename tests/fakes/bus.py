@@ -30,11 +30,11 @@ class FakeBus:
         self.events += [one for one in events if one not in refused]
         return refused
 
-    def depths(self) -> Sequence[QueueDepth]:
-        if self.away or self._resting():
+    def depths(self, *queues: str) -> Sequence[QueueDepth]:
+        if self.away:
             raise BusUnavailable("the fake is away")
         counts = Counter(route_of(one.payload).queue for one in self.events)
-        return [QueueDepth(name, counts[name], 0, None, 0) for name in QUEUES]
+        return [QueueDepth(name, counts[name], 0, None, 0) for name in queues or QUEUES]
 
     def _resting(self) -> bool:
         return self._clock() < self._rests_until

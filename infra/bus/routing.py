@@ -1,0 +1,41 @@
+"""THE MAP: which event starts which task, on which queue.
+
+An event has one route; only the probe visits every queue. To add one: a line here, its task in
+`workers/`, and, for a new queue, `infra.settings.QUEUES` and the Procfile.
+"""
+
+from dataclasses import dataclass
+
+from domain.events import MessageReleased, MessageRequested, Payload, Probed
+from infra.settings import QUEUES
+
+
+@dataclass(frozen=True)
+class Route:
+    """An event, the task it starts, and the queue between them."""
+
+    event: type[Payload]
+    task: str
+    queue: str
+
+
+ROUTES = (
+    Route(MessageRequested, "deliver_requested", "messages"),
+    Route(MessageReleased, "deliver_released", "messages"),
+    *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
+)
+
+BY_EVENT = {route.event: route for route in ROUTES}
+BY_TASK = {route.task: route for route in ROUTES}
+
+
+def route_of(payload: Payload) -> Route:
+    """Where an event goes; raises KeyError for one without a route."""
+    if isinstance(payload, Probed):
+        return Route(Probed, BY_EVENT[Probed].task, payload.queue)
+    return BY_EVENT[type(payload)]
+
+
+def tasks_on(queue: str) -> frozenset[str]:
+    """The names of the tasks that one queue carries."""
+    return frozenset(route.task for route in ROUTES if route.queue == queue)
