@@ -240,6 +240,7 @@ class Attempt:
     send_key: str
     claimed_at: datetime
     slot_at: datetime | None
+    interval_ms: float | None
     started_at: datetime | None
     finished_at: datetime | None
     outcome: Outcome | None

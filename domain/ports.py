@@ -200,8 +200,8 @@ class Bus(Protocol):
         After a failure it refuses at once for two seconds, so an outage slows nobody down."""
         ...
 
-    def depths(self) -> Sequence[QueueDepth]:
-        """Every queue's depth; raises BusUnavailable."""
+    def depths(self, *queues: str) -> Sequence[QueueDepth]:
+        """The depth of these queues, or of all; raises BusUnavailable."""
         ...
 
 
@@ -422,7 +422,7 @@ class MessageRepository(Protocol):
 
     def twins(self, message: Message) -> int:
         """How many rows, this one included, look the same to the platform (same fan, text and
-        price) and are `sending` or `unknown`."""
+        price) and may have reached it: `sending`, `unknown`, or queued after an attempt."""
         ...
 
     def put_off(self, message_id: MessageId, wake_in: timedelta | None) -> None:
@@ -554,11 +554,11 @@ class OpenUnitOfWork(Protocol):
 
 
 class StatusCache(Protocol):
-    """Two seconds of memory for the status page; never raises, forgets when Redis is away."""
+    """A short memory; never raises, and forgets when Redis is away."""
 
     def get(self, key: str) -> str | None: ...
 
-    def put(self, key: str, value: str) -> None: ...
+    def put(self, key: str, value: str, keep: timedelta) -> None: ...
 
 
 class Journal(Protocol):

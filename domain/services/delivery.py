@@ -36,7 +36,8 @@ from domain.ports import (
     UnitOfWork,
     WaitingRoom,
 )
-from domain.services.messages import MessageService, estimates, instant
+from domain.services.messages import MessageService
+from domain.services.promises import estimates, instant
 from domain.services.rules import SendingRules
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Slot:
 
     slot_ms: float
     start_ms: float
+    interval_ms: float
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class DeliveryService:
             self._sleep(max(0.0, heard + ahead - self._monotonic()))
             now = self._monotonic()
             if now - asked - ahead <= LATEST:
-                return Slot(begun.slot_ms, begun.now_ms + (now - heard) * 1000)
+                return Slot(begun.slot_ms, begun.now_ms + (now - heard) * 1000, begun.interval_ms)
         self._not_called(claim, "too_late")
         self._free(permit, put_back=True)
         return None
@@ -222,6 +224,7 @@ class DeliveryService:
         result = Result(
             outcome=answer.outcome,
             slot_at=instant(slot.slot_ms),
+            interval_ms=slot.interval_ms,
             started_at=instant(slot.start_ms),
             finished_at=instant(slot.start_ms + call.duration_ms),
             http_status=answer.http_status,

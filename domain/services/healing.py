@@ -5,7 +5,7 @@ every step may be repeated. The waiting room is rebuilt from here too.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,8 @@ from domain.ports import (
     Unsettled,
     WaitingRoom,
 )
-from domain.services.messages import estimates, requested, waiting
+from domain.services.messages import requested, waiting
+from domain.services.promises import estimates
 from domain.services.rules import SendingRules
 
 PASS_LIMIT = 500
@@ -76,6 +77,7 @@ class HealingService:
         platform: Platform,
         rules: SendingRules,
         journal: Journal,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open = open_unit_of_work
         self._room = room
@@ -83,6 +85,7 @@ class HealingService:
         self._platform = platform
         self._rules = rules
         self._journal = journal
+        self._now = now
 
     # Wake-ups
 
@@ -210,7 +213,7 @@ class HealingService:
                 message.connection_id, [candidate.id for candidate in candidates]
             )
             free = [candidate for candidate in candidates if candidate.id not in held]
-            verdict = decide(one, len(free), work.messages.twins(message), datetime.now(UTC))
+            verdict = decide(one, len(free), work.messages.twins(message), self._now())
             if verdict is Verdict.SENT:
                 work.messages.move(
                     message,

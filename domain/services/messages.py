@@ -5,14 +5,13 @@ Nothing here calls the platform: a message is a committed row, and everything af
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from domain import notices
-from domain.connections import Connection, ConnectionState
+from domain.connections import ConnectionState
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.events import Event, MessageRequested, RequestMetadata
 from domain.fans import parse_recipient, recipient_id
@@ -23,7 +22,6 @@ from domain.messages import (
     Draft,
     Hold,
     Message,
-    MessageId,
     NewMessage,
     PublicId,
     State,
@@ -31,10 +29,9 @@ from domain.messages import (
     generate_message_id,
     validate,
 )
-from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
+from domain.pacing import BucketView, Waiting
 from domain.ports import (
     Bus,
-    BusUnavailable,
     Once,
     OpenUnitOfWork,
     Recipient,
@@ -43,7 +40,9 @@ from domain.ports import (
     UnitOfWork,
     WaitingRoom,
 )
+from domain.services.promises import Forecast, Forecasts
 from domain.services.rules import SendingRules
+from domain.services.status import QueueStatus, StatusReader
 from domain.users import Caller, OwnerId, Permission
 
 
@@ -70,50 +69,6 @@ class MessageReport:
     attempts: Sequence[Attempt]
 
 
-@dataclass(frozen=True)
-class QueueStatus:
-    """The caller's queue in numbers, counted from rows; `sqs` is the broker's approximation and
-    `stale` says that it could not be asked just now."""
-
-    as_of: datetime
-    enabled: bool
-    queue_depth: int
-    messages_in_flight: int
-    unknown: int
-    dlq_count: int
-    last_processed_at: datetime | None
-    messages_queued_today: int
-    messages_processed_today: int
-    messages_failed_today: int
-    time_zone: str
-    sqs: Mapping[str, int] | None
-    stale: bool
-
-    @property
-    def failure_rate(self) -> float | None:
-        """failed / (sent + failed) today; None when there is neither."""
-        done = self.messages_processed_today + self.messages_failed_today
-        return round(self.messages_failed_today / done, 4) if done else None
-
-
-@dataclass
-class Forecast:
-    """The instants at which further messages of one connection would leave."""
-
-    base: BucketView | None
-    fallback_next: datetime
-    interval: timedelta
-    ahead: dict[int, int]
-
-    def slot(self, priority: int, now: datetime) -> datetime:
-        """When a new message of this priority would leave."""
-        passed_over = self.base.passed_over if self.base else 0
-        before = sends_before(priority, self.ahead, passed_over)
-        if self.base is None:
-            return max(now, self.fallback_next) + before * self.interval
-        return instant(slot_after(self.base, before))
-
-
 Change = Callable[[UnitOfWork, Message], Message]
 
 
@@ -130,9 +85,9 @@ class MessageService:
     ) -> None:
         self._open = open_unit_of_work
         self._room = room
-        self._bus = bus
-        self._cache = cache
         self._rules = rules
+        self._forecasts = Forecasts(room, rules)
+        self._status = StatusReader(open_unit_of_work, bus, cache, rules)
 
     # Sending
 
@@ -243,10 +198,8 @@ class MessageService:
         promise = None
         if hold is None and not self._rules.pace(connection).paused:
             if connection.id not in forecasts:
-                forecasts[connection.id] = self._forecast(work, connection, now)
-            forecast = forecasts[connection.id]
-            promise = forecast.slot(draft.priority, now)
-            forecast.ahead[draft.priority] = forecast.ahead.get(draft.priority, 0) + 1
+                forecasts[connection.id] = self._forecasts.of(work, connection, now)
+            promise = forecasts[connection.id].promise(draft.priority)
         message = work.messages.add(
             NewMessage(
                 public_id=public_id or generate_message_id(),
@@ -276,20 +229,6 @@ class MessageService:
         if found is None:
             raise NotFound(f"no fan {recipient}", code="recipient_not_found")
         return found
-
-    def _forecast(self, work: UnitOfWork, connection: Connection, now: datetime) -> Forecast:
-        """The bucket's next free instant and who goes before; with Redis away, the ledger's last
-        slot stands in for the bucket."""
-        pace = self._rules.pace(connection)
-        interval = timedelta(milliseconds=pace.interval_ms)
-        try:
-            view = self._room.view([connection.id])[0]
-        except RoomUnavailable:
-            last = work.connections.last_slot(connection.id)
-            following = last + interval if last else now
-            ahead = dict(work.messages.ahead(connection.id, frozenset()))
-            return Forecast(None, following, interval, ahead)
-        return Forecast(view, now, interval, dict(work.messages.ahead(connection.id, view.begun)))
 
     # Changing one's mind
 
@@ -417,43 +356,9 @@ class MessageService:
         return view, place[0] if place else None
 
     def get_queue_status(self, caller: Caller, now: datetime) -> QueueStatus:
-        """The caller's queue in numbers, at most two seconds old."""
+        """The caller's queue in numbers, at most two seconds old (see `as_of`)."""
         _require(caller, Permission.READ)
-        with self._open() as work:
-            user = work.users.get(caller.user_id)
-            zone = ZoneInfo(user.time_zone if user else "UTC")
-            midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-            counts = work.messages.status(caller.owner_id, midnight.astimezone(UTC))
-        sqs, stale = self._broker_counts()
-        return QueueStatus(
-            as_of=now,
-            enabled=self._rules.enabled,
-            queue_depth=counts.queued,
-            messages_in_flight=counts.sending,
-            unknown=counts.unknown,
-            dlq_count=counts.dead_lettered,
-            last_processed_at=counts.last_sent_at,
-            messages_queued_today=counts.queued_today,
-            messages_processed_today=counts.sent_today,
-            messages_failed_today=counts.failed_today,
-            time_zone=zone.key,
-            sqs=sqs,
-            stale=stale,
-        )
-
-    def _broker_counts(self) -> tuple[Mapping[str, int] | None, bool]:
-        try:
-            queue = next(one for one in self._bus.depths() if one.name == "messages")
-        except BusUnavailable:
-            remembered = self._cache.get("sqs:messages")
-            return (json.loads(remembered) if remembered else None), True
-        counts = {
-            "depth": queue.depth,
-            "inFlight": queue.in_flight,
-            "deadLetters": queue.dead_letters,
-        }
-        self._cache.put("sqs:messages", json.dumps(counts))
-        return counts, False
+        return self._status.read(caller, now)
 
 
 def requested(message: Message) -> Event:
@@ -477,20 +382,6 @@ def requested(message: Message) -> Event:
 def waiting(message: Message) -> Waiting:
     """The message as the waiting room knows it."""
     return Waiting(message.id, message.priority, message.campaign_id)
-
-
-def estimates(admission: Admission, rows: Sequence[Waiting]) -> Mapping[MessageId, datetime | None]:
-    """When each of these rows leaves, as the waiting room sees it; None where it does not say."""
-    known = admission.send_at_ms
-    return {
-        one.message_id: instant(known[one.message_id]) if one.message_id in known else None
-        for one in rows
-    }
-
-
-def instant(milliseconds: float) -> datetime:
-    """An instant of the waiting room's clock."""
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
 def _require(caller: Caller, permission: Permission) -> None:

@@ -5,6 +5,7 @@ looked at again in a second, which the healing timer does.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -34,6 +35,7 @@ from infra.db.repositories.people import (
     SqlFanRepository,
     SqlUserRepository,
 )
+from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
 RETRY_PUBLISH = timedelta(seconds=1)
@@ -76,7 +78,7 @@ class SqlUnitOfWork:
             raise Unavailable("the database does not answer; nothing was changed") from problem
 
     def emit(self, event: Event) -> None:
-        self._events.append(event)
+        self._events.append(replace(event, correlation_id=event.correlation_id or correlation_id()))
 
     def commit(self) -> None:
         self._session.commit()

@@ -464,6 +464,23 @@ def test_unsettled_rows_come_with_their_attempts_and_keys(world: World) -> None:
     assert read(world, message).wake_after is None
 
 
+def test_twins_are_rows_that_look_alike_and_may_have_reached_the_platform(world: World) -> None:
+    first, again, never, other = (
+        queued(world),
+        queued(world),
+        queued(world),
+        queued(world, text="x"),
+    )
+    recorded(world, claimed(world, first), Outcome.UNCLEAR, State.UNKNOWN)
+    recorded(world, claimed(world, again), Outcome.RATE_LIMITED, State.QUEUED, wake_in=MINUTE)
+    claimed(world, other)
+
+    with world.open() as work:
+        assert work.messages.twins(read(world, first)) == 2
+        assert work.messages.twins(read(world, other)) == 1
+    assert read(world, never).attempt_no == 0
+
+
 def test_a_change_decided_on_an_old_picture_changes_nothing(world: World) -> None:
     message = queued(world)
     claimed(world, message)

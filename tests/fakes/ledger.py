@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from domain.connections import ConnectionState
 from domain.messages import Delay, Message, PublicId, State
 from domain.ports import LedgerCall, SentMessage
-from tests.fakes.messages import claim_of
-from tests.fakes.tables import Session
+from tests.fakes.tables import Session, claim_of
 
 SENT = {State.SENT, State.DELIVERED, State.UNSENT}
 
@@ -21,15 +20,13 @@ class FakeLedgerRepository:
 
     def calls(self, since: datetime) -> Iterable[LedgerCall]:
         rows = self._session.rows
-        found = []
-        for message_id, attempts in rows.attempts.items():
-            connection = rows.connections[rows.messages[message_id].connection_id]
-            for one in attempts:
-                interval = rows.intervals.get((message_id, one.attempt_no))
-                if one.started_at and one.started_at >= since and interval is not None:
-                    found.append(
-                        LedgerCall(connection.id, connection.burst, one.started_at, interval)
-                    )
+        found = [
+            LedgerCall(connection.id, connection.burst, one.started_at, one.interval_ms)
+            for message_id, attempts in rows.attempts.items()
+            for connection in [rows.connections[rows.messages[message_id].connection_id]]
+            for one in attempts
+            if one.started_at and one.started_at >= since and one.interval_ms is not None
+        ]
         return sorted(found, key=lambda call: (call.connection_id, call.started_at))
 
     def stuck(self, since: datetime, overdue: timedelta) -> Sequence[PublicId]:

@@ -25,38 +25,12 @@ from domain.messages import (
 from domain.pacing import Waiting
 from domain.ports import Result, StatusCounts, Unsettled
 from domain.users import OwnerId
-from tests.fakes.tables import Session, Tables
+from tests.fakes.tables import Session, claim_of, waiting_of
 
 CALLED = {State.SENDING, State.UNKNOWN}
 MAY_BE_DEAD = {State.QUEUED, State.SENDING, State.UNKNOWN, State.FAILED}
 WORKING = timedelta(seconds=60)
 TOLERANCE = timedelta(seconds=2)
-
-
-def waiting_of(message: Message) -> Waiting:
-    return Waiting(message.id, message.priority, message.campaign_id)
-
-
-def claim_of(rows: Tables, message: Message, attempt_no: int) -> Claim:
-    connection, fan = rows.connections[message.connection_id], rows.fans[message.fan_id]
-    return Claim(
-        message_id=message.id,
-        public_id=message.public_id,
-        owner_id=message.owner_id,
-        connection_id=message.connection_id,
-        campaign_id=message.campaign_id,
-        fan_id=message.fan_id,
-        priority=message.priority,
-        attempt_no=attempt_no,
-        failures=message.failures,
-        key_no=message.key_no,
-        account_id=connection.account_id,
-        access_key=rows.access_keys.get(connection.id),
-        platform_user_id=fan.platform_user_id or "",
-        text=message.text,
-        price_cents=message.price_cents,
-        queued_at=message.queued_at,
-    )
 
 
 class FakeMessageRepository:
@@ -190,6 +164,7 @@ class FakeMessageRepository:
             send_key=send_key(message.public_id, message.key_no),
             claimed_at=now,
             slot_at=None,
+            interval_ms=None,
             started_at=None,
             finished_at=None,
             outcome=None,
@@ -269,13 +244,8 @@ class FakeMessageRepository:
 
     def _close_attempt(self, claim: Claim, result: Result) -> None:
         rows = self._session.write()
-        facts = dict(vars(result))
-        interval = facts.pop("interval_ms")
-        key = claim.message_id, claim.attempt_no
-        if interval is not None:
-            rows.intervals[key] = interval
         rows.attempts[claim.message_id] = tuple(
-            replace(one, **facts)
+            replace(one, **vars(result))
             if one.attempt_no == claim.attempt_no and one.outcome is None
             else one
             for one in rows.attempts[claim.message_id]
@@ -372,7 +342,7 @@ class FakeMessageRepository:
     def twins(self, message: Message) -> int:
         look = message.connection_id, message.fan_id, message.text, message.price_cents or 0
         return sum(
-            one.state in CALLED
+            (one.state in CALLED or (one.state is State.QUEUED and one.attempt_no > 0))
             and (one.connection_id, one.fan_id, one.text, one.price_cents or 0) == look
             for one in self._all
         )

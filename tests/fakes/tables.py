@@ -11,7 +11,8 @@ from domain.connections import Connection, ConnectionId
 from domain.conversations import ConversationId
 from domain.errors import Unavailable
 from domain.fans import Fan, FanId
-from domain.messages import Attempt, Message, MessageId
+from domain.messages import Attempt, Claim, Message, MessageId
+from domain.pacing import Waiting
 from domain.ports import Once
 from domain.users import User, UserId
 
@@ -41,7 +42,6 @@ class Tables:
     messages: dict[MessageId, Message] = field(default_factory=dict)
     failed_at: dict[MessageId, datetime] = field(default_factory=dict)
     attempts: dict[MessageId, tuple[Attempt, ...]] = field(default_factory=dict)
-    intervals: dict[tuple[MessageId, int], float] = field(default_factory=dict)
     replies: dict[tuple[UserId, str], Reply] = field(default_factory=dict)
 
     def copy(self) -> "Tables":
@@ -94,3 +94,29 @@ class Store:
         self.clock = clock
         self.writing = Lock()
         self.ids = count(1)
+
+
+def waiting_of(message: Message) -> Waiting:
+    return Waiting(message.id, message.priority, message.campaign_id)
+
+
+def claim_of(rows: Tables, message: Message, attempt_no: int) -> Claim:
+    connection, fan = rows.connections[message.connection_id], rows.fans[message.fan_id]
+    return Claim(
+        message_id=message.id,
+        public_id=message.public_id,
+        owner_id=message.owner_id,
+        connection_id=message.connection_id,
+        campaign_id=message.campaign_id,
+        fan_id=message.fan_id,
+        priority=message.priority,
+        attempt_no=attempt_no,
+        failures=message.failures,
+        key_no=message.key_no,
+        account_id=connection.account_id,
+        access_key=rows.access_keys.get(connection.id),
+        platform_user_id=fan.platform_user_id or "",
+        text=message.text,
+        price_cents=message.price_cents,
+        queued_at=message.queued_at,
+    )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Executable, case, func, or_, select, text, update
+from sqlalchemy import CursorResult, Executable, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -101,6 +101,7 @@ def attempt_of(row: AttemptRow) -> Attempt:
         send_key=row.send_key,
         claimed_at=row.claimed_at,
         slot_at=row.slot_at,
+        interval_ms=row.interval_ms,
         started_at=row.started_at,
         finished_at=row.finished_at,
         outcome=Outcome(row.outcome) if row.outcome else None,
@@ -136,6 +137,16 @@ def claim_of(row: MessageRow, connection: ConnectionRow, fan: FanRow, cipher: Ci
         text=row.text,
         price_cents=row.price_cents,
         queued_at=row.queued_at,
+    )
+
+
+def queued_in_order(message_ids: Sequence[int]) -> Select[Any]:
+    """The queued ones, locked by id as `admitted` does: two writers of many never deadlock."""
+    return (
+        select(MessageRow.id)
+        .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
+        .order_by(MessageRow.id)
+        .with_for_update(key_share=True)
     )
 
 
@@ -251,14 +262,19 @@ class SqlMessageRepository:
         self._session.execute(
             text(
                 """
+                WITH a AS (
+                  SELECT m.id, given.send_at FROM messages m
+                  JOIN unnest(cast(:ids AS bigint[]), cast(:times AS timestamptz[]))
+                    AS given(id, send_at) USING (id)
+                  WHERE m.state = 'queued' ORDER BY m.id FOR NO KEY UPDATE OF m
+                )
                 UPDATE messages m SET
                   admitted_at = coalesce(m.admitted_at, now()),
                   estimated_send_at = coalesce(a.send_at, m.estimated_send_at),
                   delay = CASE WHEN m.delay IS NULL AND a.send_at > m.promised_at + :tolerance
                                THEN :overtaken ELSE m.delay END,
                   wake_after = greatest(coalesce(a.send_at, now()), now()) + :slack
-                FROM unnest(cast(:ids AS bigint[]), cast(:times AS timestamptz[])) AS a(id, send_at)
-                WHERE m.id = a.id AND m.state = 'queued'
+                FROM a WHERE m.id = a.id
                 """
             ),
             {
@@ -568,11 +584,12 @@ class SqlMessageRepository:
         )
 
     def twins(self, message: Message) -> int:
+        called_before = and_(MessageRow.state == QUEUED, MessageRow.attempt_no > 0)
         count = self._session.scalar(
             select(func.count()).where(
                 MessageRow.connection_id == message.connection_id,
                 MessageRow.fan_id == message.fan_id,
-                MessageRow.state.in_([SENDING, UNKNOWN]),
+                or_(MessageRow.state.in_([SENDING, UNKNOWN]), called_before),
                 MessageRow.text == message.text,
                 func.coalesce(MessageRow.price_cents, 0) == (message.price_cents or 0),
             )
@@ -589,7 +606,7 @@ class SqlMessageRepository:
     def refused(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
         self._changed(
             update(MessageRow)
-            .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
+            .where(MessageRow.id.in_(queued_in_order(message_ids)))
             .values(wake_tries=MessageRow.wake_tries + 1, wake_after=func.now() + wake_in)
         )
 
@@ -597,7 +614,7 @@ class SqlMessageRepository:
         """Look at queued rows in `wake_in`, without counting a try."""
         self._changed(
             update(MessageRow)
-            .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
+            .where(MessageRow.id.in_(queued_in_order(message_ids)))
             .values(wake_after=func.now() + wake_in)
         )
 

@@ -1,0 +1,70 @@
+"""When a message will leave: the promise, computed before there is anything to measure.
+
+The estimate is the bucket's next free slot plus one interval for each row that goes before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from domain.connections import Connection
+from domain.messages import MessageId
+from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
+from domain.ports import RoomUnavailable, UnitOfWork, WaitingRoom
+from domain.services.rules import SendingRules
+
+
+@dataclass
+class Forecast:
+    """The instants at which further messages of one connection would leave; `ahead` counts, by
+    priority, the rows that go before a new one."""
+
+    bucket: BucketView | None
+    next_free_at: datetime
+    interval: timedelta
+    ahead: dict[int, int]
+
+    def promise(self, priority: int) -> datetime:
+        """When one more message of this priority leaves; it is counted as ahead from then on."""
+        passed_over = self.bucket.passed_over if self.bucket else 0
+        before = sends_before(priority, self.ahead, passed_over)
+        self.ahead[priority] = self.ahead.get(priority, 0) + 1
+        if self.bucket is None:
+            return self.next_free_at + before * self.interval
+        return instant(slot_after(self.bucket, before))
+
+
+class Forecasts:
+    """Makes forecasts. The connection's row must be locked, so that nobody is promised twice the
+    same slot."""
+
+    def __init__(self, room: WaitingRoom, rules: SendingRules) -> None:
+        self._room = room
+        self._rules = rules
+
+    def of(self, work: UnitOfWork, connection: Connection, now: datetime) -> Forecast:
+        """With Redis away, the ledger's last slot stands in for the bucket."""
+        interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
+        try:
+            [bucket] = self._room.view([connection.id])
+        except RoomUnavailable:
+            last = work.connections.last_slot(connection.id)
+            free = max(now, last + interval) if last else now
+            ahead = work.messages.ahead(connection.id, frozenset())
+            return Forecast(None, free, interval, dict(ahead))
+        ahead = work.messages.ahead(connection.id, bucket.begun)
+        return Forecast(bucket, now, interval, dict(ahead))
+
+
+def estimates(admission: Admission, rows: Sequence[Waiting]) -> Mapping[MessageId, datetime | None]:
+    """When each of these rows leaves, as the waiting room sees it; None where it does not say."""
+    known = admission.send_at_ms
+    return {
+        one.message_id: instant(known[one.message_id]) if one.message_id in known else None
+        for one in rows
+    }
+
+
+def instant(milliseconds: float) -> datetime:
+    """An instant of the waiting room's clock."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)

@@ -1,0 +1,179 @@
+"""The composition root: settings in, services out. Nothing else constructs an adapter."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from prometheus_client import start_http_server
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import sessionmaker
+
+from domain.pacing import RoomRules, interval_ms
+from domain.ports import Journal, OpenUnitOfWork
+from domain.services.audit import AuditService
+from domain.services.connections import ConnectionService
+from domain.services.delivery import DeliveryService
+from domain.services.fans import FanService
+from domain.services.healing import HealingService
+from domain.services.messages import MessageService
+from domain.services.monitoring import MonitoringService, Probes
+from domain.services.rules import SendingRules
+from domain.services.users import UserService
+from infra.bus.publisher import SqsBus
+from infra.cipher import Cipher
+from infra.db.engine import HealingTurn, make_engine
+from infra.db.migrate import pending, upgrade
+from infra.db.unit_of_work import SqlUnitOfWork
+from infra.doctor import Doctor, Finding, probe_key
+from infra.journal import LogJournal
+from infra.passwords import Argon2PasswordHasher
+from infra.platform.ofapi import OfapiPlatform
+from infra.redis.client import connect
+from infra.redis.status_cache import RedisStatusCache
+from infra.redis.waiting_room import RedisWaitingRoom
+from infra.settings import Settings
+from infra.tokens import JwtIssuer
+
+# What commands and tests name of the layers below.
+__all__ = [
+    "Finding",
+    "JwtIssuer",
+    "Services",
+    "build",
+    "migrate_database",
+    "probe_key",
+    "serve_metrics",
+]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything an entry point may use."""
+
+    settings: Settings
+    engine: Engine
+    open_unit_of_work: OpenUnitOfWork
+    room: RedisWaitingRoom
+    bus: SqsBus
+    journal: Journal
+    rules: SendingRules
+    messages: MessageService
+    connections: ConnectionService
+    delivery: DeliveryService
+    healing: HealingService
+    audit: AuditService
+    doctor: Doctor
+    cache: RedisStatusCache
+    healing_turn: HealingTurn
+    tokens: JwtIssuer
+    users: UserService
+    fans: FanService
+    monitoring: MonitoringService
+
+    def close(self) -> None:
+        """Give every connection back; used once, at the end of a process."""
+        self.healing_turn.give_up()
+        self.engine.dispose()
+
+
+def rules_of(settings: Settings) -> SendingRules:
+    """The sending rules that the settings say."""
+    return SendingRules(
+        enabled=settings.rate_limiter_enabled and settings.onlyfans_crm_enabled,
+        rate_per_minute=settings.rate_limit_per_minute,
+        burst=settings.rate_limit_burst,
+        max_failures=settings.send_max_attempts,
+        lease=timedelta(seconds=settings.send_lease_seconds),
+        platform_timeout=timedelta(seconds=settings.platform_timeout_seconds),
+        deadline=timedelta(seconds=settings.delivery_deadline_seconds),
+        unknown_grace=timedelta(seconds=settings.unknown_grace_seconds),
+        wake_after=timedelta(seconds=settings.wake_after_seconds),
+    )
+
+
+def room_rules_of(settings: Settings) -> RoomRules:
+    """The waiting room's numbers that the settings say."""
+    return RoomRules(
+        lead_ms=settings.release_lead_ms,
+        permit_lease_ms=settings.permit_lease_seconds * 1000,
+        send_lease_ms=settings.send_lease_seconds * 1000,
+        interval_ms=interval_ms(settings.rate_limit_per_minute),
+        burst=settings.rate_limit_burst,
+    )
+
+
+def build(settings: Settings, *, patient_bus: bool = False) -> Services:
+    """Every service, connected to what the settings name. Nothing is contacted yet.
+
+    `patient_bus`: for background processes, which may wait longer for SQS than a request may."""
+    rules = rules_of(settings)
+    engine = make_engine(settings)
+    bus = SqsBus(settings, patient=patient_bus)
+    redis = connect(settings)
+    room = RedisWaitingRoom(redis, room_rules_of(settings))
+    platform = OfapiPlatform.from_settings(settings)
+    cache = RedisStatusCache(redis)
+    journal = LogJournal()
+    open_unit_of_work = partial(
+        SqlUnitOfWork, sessionmaker(engine), bus, Cipher(settings.encryption_keys)
+    )
+    messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
+    connections = ConnectionService(open_unit_of_work, room, rules)
+    tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
+    probes = Probes({"postgres": partial(ping, engine), "redis": room.cold, "sqs": bus.depths})
+    return Services(
+        settings=settings,
+        engine=engine,
+        open_unit_of_work=open_unit_of_work,
+        room=room,
+        bus=bus,
+        journal=journal,
+        rules=rules,
+        messages=messages,
+        connections=connections,
+        delivery=DeliveryService(
+            open_unit_of_work,
+            room=room,
+            platform=platform,
+            messages=messages,
+            rules=rules,
+            journal=journal,
+        ),
+        healing=HealingService(
+            open_unit_of_work,
+            room=room,
+            bus=bus,
+            platform=platform,
+            rules=rules,
+            journal=journal,
+        ),
+        audit=AuditService(open_unit_of_work, platform, rules),
+        doctor=Doctor(settings, engine=engine, redis=redis, room=room, bus=bus, cache=cache),
+        cache=cache,
+        healing_turn=HealingTurn(engine),
+        tokens=tokens,
+        users=UserService(open_unit_of_work, Argon2PasswordHasher(), tokens),
+        fans=FanService(open_unit_of_work),
+        monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
+    )
+
+
+def ping(engine: Engine) -> None:
+    """Raises unless PostgreSQL answers."""
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def serve_metrics(settings: Settings) -> None:
+    """Answer Prometheus on METRICS_PORT; 0 leaves it off."""
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+
+
+def migrate_database(settings: Settings) -> list[str]:
+    """Bring the schema up to date; returns the revisions that were missing."""
+    engine = make_engine(settings)
+    missing = pending(engine)
+    upgrade(engine)
+    engine.dispose()
+    return missing
