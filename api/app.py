@@ -1,0 +1,122 @@
+"""The web process: routes, and what surrounds every request (id, log line, headers, errors)."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from apiflask import APIFlask
+from flask import Response, g, request
+from flask.json.provider import DefaultJSONProvider
+from structlog.contextvars import bind_contextvars, clear_contextvars
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.routing import IntegerConverter
+
+from api import auth, bodies, context, documents, errors, metrics
+from api.connections import connections
+from api.fans import fans
+from api.health import health
+from api.messages import messages
+from api.monitoring import monitoring
+from infra.logging import configure_logging
+from infra.settings import load_settings_or_exit
+from infra.wiring import Services, build
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+QUIET = frozenset({"/health", "/ready", "/metrics"})
+
+
+class ContractJson(DefaultJSONProvider):
+    """Keys in the order of the contract, which is for people."""
+
+    sort_keys = False
+
+
+class Api(APIFlask):
+    """The application class."""
+
+    json_provider_class = ContractJson
+
+
+class ShortInteger(IntegerConverter):
+    """Ids in addresses: a number no table could hold is an unknown address, not an error."""
+
+    regex = r"\d{1,18}"
+
+
+def utc_now() -> datetime:
+    """The present, aware and UTC."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    services: Services | None = None, clock: Callable[[], datetime] = utc_now
+) -> APIFlask:
+    """The WSGI application; without services it builds them from the environment's settings."""
+    if services is None:
+        settings = load_settings_or_exit()
+        configure_logging(settings.log_level)
+        services = build(settings)
+    app = Api(__name__, title="Huntaze", version="1", docs_path=None, json_errors=False)
+    # One byte more: a chunked body is cut off there, and found to be too long.
+    app.config["MAX_CONTENT_LENGTH"] = bodies.BODY_MAX + 1
+    app.url_map.converters["int"] = ShortInteger
+    context.attach(app, services, clock)
+    app.before_request(_begin)
+    errors.register(app)
+    auth.register(app, services)
+    app.after_request(_finish)
+    for blueprint in (auth.auth, messages, fans, connections, monitoring, health):
+        app.register_blueprint(blueprint)
+    documents.register(app, auth.PUBLIC)
+    return app
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+    clear_contextvars()
+    bind_contextvars(correlation_id=g.request_id)
+    if (request.content_length or 0) > bodies.BODY_MAX:
+        raise RequestEntityTooLarge
+
+
+def _finish(response: Response) -> Response:
+    """The same headers, one log line and one count for every answer."""
+    _secure(response)
+    response.headers["X-Request-Id"] = g.request_id
+    seconds = time.perf_counter() - g.started
+    rule = request.url_rule
+    route = rule.rule if rule else "unknown"
+    metrics.count(request.method if rule else "any", route, response.status_code, seconds)
+    if route not in QUIET:
+        user = auth.known_caller()
+        context.services().journal.note(
+            "http_request",
+            method=request.method[:16],
+            route=route,
+            status=response.status_code,
+            durationMs=round(seconds * 1000, 1),
+            userId=str(user.user_id) if user else None,
+            requestId=g.request_id,
+        )
+    clear_contextvars()
+    return response
+
+
+def _secure(response: Response) -> None:
+    headers = response.headers
+    headers.setdefault(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'",
+    )
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "no-referrer"
+    if context.services().settings.public_url.startswith("https://"):
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if request.path.startswith("/api/"):
+        headers["Cache-Control"] = "no-store"

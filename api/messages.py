@@ -1,0 +1,117 @@
+"""Sending one message and following it."""
+
+from uuid import UUID
+
+from api import examples, schemas, views
+from api.auth import caller
+from api.bodies import Routes, once
+from api.context import now, services
+from api.documents import problems
+from api.views import Reply
+from domain.messages import DIRECT_PRIORITY, Draft
+
+messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag="Messages")
+IDEMPOTENT = {"x-idempotent": True}
+
+
+@messages.post("/send")
+@messages.input(schemas.SendRequest, arg_name="body", example=examples.SEND)
+@messages.output(
+    schemas.Accepted, 202, example=examples.ACCEPTED, description="Stored, and it will be sent"
+)
+@messages.doc(
+    summary="Send a message to a fan",
+    description="202 means durably accepted: it is sent when its turn comes, whatever restarts"
+    " meanwhile. estimatedSendTime is a promise; statusUrl tells how it goes.",
+    responses=problems(400, 403, 404, 409, 413, 415, 422),
+    extensions=IDEMPOTENT,
+)
+def send(body: schemas.SendRequest) -> Reply[schemas.Accepted]:
+    draft = Draft(
+        content=body.content,
+        media_urls=tuple(body.media_urls or ()),
+        priority=DIRECT_PRIORITY if body.priority is None else body.priority,
+        price_cents=body.price_cents,
+        metadata=body.metadata or {},
+    )
+    result = services().messages.send_message(caller(), body.recipient_id, draft, now(), once())
+    if not result.replayed:
+        services().journal.note(
+            "message_queued",
+            messageId=str(result.message_id),
+            userId=str(caller().owner_id),
+            recipientId=views.canonical(body.recipient_id),
+            queueDepth=services().monitoring.queue_depth(caller(), now()),
+        )
+    return views.reply(views.accepted(result), 202, result)
+
+
+@messages.get("/status")
+@messages.output(schemas.StatusReply, example=examples.STATUS)
+@messages.doc(
+    summary="The caller's queue in numbers",
+    description="Counted from the caller's own rows, so it cannot drift; at most two seconds old.",
+    responses=problems(403),
+)
+def status() -> schemas.StatusReply:
+    return views.status(services().messages.get_queue_status(caller(), now()))
+
+
+@messages.get("/<uuid:message_id>")
+@messages.output(schemas.MessageView, example=examples.MESSAGE)
+@messages.doc(
+    summary="A message: where it stands, why it waits, what was tried",
+    responses=problems(403, 404),
+)
+def read(message_id: UUID) -> schemas.MessageView:
+    return views.message(services().messages.report(caller(), message_id))
+
+
+@messages.get("/<uuid:message_id>/evidence")
+@messages.output(schemas.Evidence, example=examples.EVIDENCE)
+@messages.doc(
+    summary="Every call made for a message",
+    description="Attempts are kept for good, whatever they proved.",
+    responses=problems(403, 404),
+)
+def evidence(message_id: UUID) -> schemas.Evidence:
+    return views.evidence(services().messages.report(caller(), message_id))
+
+
+@messages.post("/<uuid:message_id>/cancel")
+@messages.output(schemas.Queued, example=examples.CANCELLED)
+@messages.doc(
+    summary="Cancel a queued message",
+    description="After this answer it is never sent. What has left the queue cannot be cancelled.",
+    responses=problems(400, 403, 404, 409, 422),
+    extensions=IDEMPOTENT,
+)
+def cancel(message_id: UUID) -> Reply[schemas.Queued]:
+    result = services().messages.cancel(caller(), message_id, once())
+    return views.reply(views.queued(result), 200, result)
+
+
+@messages.post("/<uuid:message_id>/retry")
+@messages.output(schemas.Queued, example=examples.QUEUED)
+@messages.doc(
+    summary="Send a failed message again",
+    description="Also an `unknown` one that a person has looked up and judged not sent.",
+    responses=problems(400, 403, 404, 409, 422),
+    extensions=IDEMPOTENT,
+)
+def retry(message_id: UUID) -> Reply[schemas.Queued]:
+    result = services().messages.retry(caller(), message_id, now(), once())
+    return views.reply(views.queued(result), 200, result)
+
+
+@messages.post("/<uuid:message_id>/confirm")
+@messages.output(schemas.Queued, example=examples.CONFIRMED)
+@messages.doc(
+    summary="Settle an `unknown` message as sent",
+    description="A person has seen it in the platform's chat.",
+    responses=problems(400, 403, 404, 409, 422),
+    extensions=IDEMPOTENT,
+)
+def confirm(message_id: UUID) -> Reply[schemas.Queued]:
+    result = services().messages.confirm_sent(caller(), message_id, now(), once())
+    return views.reply(views.queued(result), 200, result)
