@@ -40,7 +40,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(MAKE) -s python $(NEEDED_UV)
 	@echo "Installing the locked packages into $(VENV)"
 	@$(BIN)/python -c '' 2>/dev/null || "$(UV)" venv -q --clear --python "$(PYTHON)" $(VENV)
-	@"$(UV)" pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@"$(UV)" pip sync -q --compile-bytecode --python $(BIN)/python \
+	    --require-hashes requirements.lock
 	@"$(UV)" pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
