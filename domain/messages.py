@@ -145,7 +145,6 @@ class Delay(StrEnum):
     RATE_LIMITED = "rate_limited"
     BREAKER = "breaker"
     PAUSED = "paused"
-    DISABLED = "disabled"
     OVERTAKEN = "overtaken"  # a more urgent message, or aging, went before
     RETRY = "retry"  # an attempt ended without sending
     RECOVERY = "recovery"  # the waiting room was rebuilt, or a wake-up was lost

@@ -307,12 +307,15 @@ class ConnectionRepository(Protocol):
     def set_state(
         self, connection_id: ConnectionId, state: ConnectionState, reason: str | None
     ) -> bool:
-        """Also stops the wake-ups of its queued rows (not active) or makes them due (active).
-        False when it already was in that state."""
+        """Also stops the wake-ups of its queued rows, which are PAUSED from then on (not active),
+        or makes them due (active). False when it already was in that state."""
         ...
 
-    def learn(self, connection_id: ConnectionId, learned: Learned, reason: str | None) -> None:
-        """Mirror what the waiting room learned of the platform's wishes."""
+    def learn(
+        self, connection_id: ConnectionId, learned: Learned, reason: str | None, delay: Delay | None
+    ) -> None:
+        """Mirror what the waiting room learned of the platform's wishes; `delay` is why the rows
+        that wait leave later."""
         ...
 
     def last_slot(self, connection_id: ConnectionId) -> datetime | None:
@@ -362,10 +365,19 @@ class MessageRepository(Protocol):
         """Direct rows, queued, not held and never admitted, with ids up to `up_to`, in id order."""
         ...
 
-    def admitted(self, send_at: Mapping[MessageId, datetime | None], slack: timedelta) -> None:
-        """Mark rows as admitted. A known instant becomes the estimate (a later one than promised
-        keeps the row's recorded delay, or OVERTAKEN) and the wake-up is `slack` after it; with
-        None the estimate stays and the wake-up is `slack` from now."""
+    def admitted(
+        self,
+        send_at: Mapping[MessageId, datetime | None],
+        slack: timedelta,
+        late: Delay = Delay.OVERTAKEN,
+    ) -> None:
+        """Mark rows as admitted. A known instant becomes the estimate (one later than promised
+        keeps the row's recorded delay, else it is `late`) and the wake-up is `slack` after it;
+        with None the estimate stays and the wake-up is `slack` from now."""
+        ...
+
+    def overtaken(self, connection_id: ConnectionId, priority: int, older_than: MessageId) -> None:
+        """Less urgent queued rows that were promised a time leave later now, and say why."""
         ...
 
     def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
@@ -404,6 +416,7 @@ class MessageRepository(Protocol):
         platform_message_id: str | None = None,
         sent_at: datetime | None = None,
         key_no: int | None = None,
+        estimated_send_at: datetime | None = None,
         wake_in: timedelta | None = None,
     ) -> bool:
         """A change decided outside a call (cancel, retry, settle, queue_unavailable), if the row

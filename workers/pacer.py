@@ -49,6 +49,8 @@ class Pacer:
 
     def release_once(self) -> float:
         """Hand out due permits; returns the seconds until the next could be due."""
+        if not self._services.rules.enabled:
+            return LONGEST_WAIT
         released = self._services.room.release(RELEASE_LIMIT)
         if released.permits:
             refused = self._services.bus.publish([released_event(one) for one in released.permits])

@@ -129,6 +129,10 @@ class DeliveryService:
         with self._open() as work:
             connection = work.connections.by_id(connection_id)
             waiting = work.messages.admissible(connection_id, up_to)
+            if waiting:
+                most_urgent = min(one.priority for one in waiting)
+                work.messages.overtaken(connection_id, most_urgent, up_to)
+                work.commit()
         if connection is None or not waiting:
             return None
         try:
@@ -148,6 +152,9 @@ class DeliveryService:
     def deliver(self, permit: Permit) -> None:
         """Send the permit's message, unless it is no longer to be sent. A permit delivered twice
         finds the row claimed and ends."""
+        if not self._rules.enabled:
+            self._free(permit, put_back=True)
+            return
         started = self._monotonic()
         claim = self._patiently(
             lambda: self._claim(permit.message_id),
@@ -278,7 +285,8 @@ class DeliveryService:
             )
             if learned.changed:
                 with self._open() as work:
-                    work.connections.learn(claim.connection_id, learned, answer.outcome)
+                    delay = DELAYS.get(answer.outcome)
+                    work.connections.learn(claim.connection_id, learned, answer.outcome, delay)
                     work.commit()
         except (RoomUnavailable, Unavailable) as problem:
             self._journal.note("pace_not_told", reason=str(problem))

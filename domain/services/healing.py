@@ -139,7 +139,9 @@ class HealingService:
             except RoomUnavailable:
                 return count  # The rebuild admits them all.
             with self._open() as work:
-                work.messages.admitted(estimates(admission, rows), self._rules.overdue_after)
+                work.messages.admitted(
+                    estimates(admission, rows), self._rules.overdue_after, Delay.RECOVERY
+                )
                 work.commit()
             count += len(rows)
         return count

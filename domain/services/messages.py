@@ -14,7 +14,7 @@ from domain import notices
 from domain.connections import ConnectionState
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.events import Event, MessageRequested, RequestMetadata
-from domain.fans import parse_recipient, recipient_id
+from domain.fans import Fan, parse_recipient, recipient_id
 from domain.messages import (
     KEY_LIFETIME,
     Attempt,
@@ -34,13 +34,12 @@ from domain.ports import (
     Bus,
     Once,
     OpenUnitOfWork,
-    Recipient,
     RoomUnavailable,
     StatusCache,
     UnitOfWork,
     WaitingRoom,
 )
-from domain.services.promises import Forecast, Forecasts
+from domain.services.promises import Promises, instant
 from domain.services.rules import SendingRules
 from domain.services.status import QueueStatus, StatusReader
 from domain.users import Caller, OwnerId, Permission
@@ -69,6 +68,8 @@ class MessageReport:
     attempts: Sequence[Attempt]
 
 
+REFUSED = SendResult(None, "failed")
+
 Change = Callable[[UnitOfWork, Message], Message]
 
 
@@ -86,7 +87,6 @@ class MessageService:
         self._open = open_unit_of_work
         self._room = room
         self._rules = rules
-        self._forecasts = Forecasts(room, rules)
         self._status = StatusReader(open_unit_of_work, bus, cache, rules)
 
     # Sending
@@ -103,7 +103,8 @@ class MessageService:
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
                 return _result_from(stored)
-            message = self._accept(work, caller.owner_id, recipient, draft, now, forecasts={})
+            fan = self._addressee(work, caller.owner_id, recipient)
+            message = self._accept(work, self._promises(work, now), fan, draft)
             result = _queued(message)
             if once:
                 work.idempotency.store(caller.user_id, once, _result_text(result))
@@ -116,24 +117,30 @@ class MessageService:
         """Accept many messages in one transaction: one result per input, in input order. A bad
         item is `failed` with its error and stores nothing; the rest are unaffected."""
         _require(caller, Permission.SEND)
-        results = []
-        forecasts: dict[int, Forecast] = {}
         with self._open() as work:
-            for recipient, draft in items:
-                try:
-                    message = self._accept(
-                        work,
-                        caller.owner_id,
-                        recipient,
-                        self.validate_message(draft),
-                        now,
-                        forecasts=forecasts,
-                    )
-                    results.append(_queued(message))
-                except (Invalid, NotFound, Conflict) as problem:
-                    results.append(SendResult(None, "failed", error=problem.message))
+            checked = [self._check(work, caller, recipient, draft) for recipient, draft in items]
+            # In one order for everybody: two batches never wait for each other in a circle.
+            for connection_id in sorted(
+                {fan.connection_id for fan, *_ in checked if fan and fan.connection_id}
+            ):
+                work.connections.lock(connection_id)
+            promises = self._promises(work, now)
+            results = [
+                _queued(self._accept(work, promises, fan, draft)) if fan else refusal
+                for fan, draft, refusal in checked
+            ]
             work.commit()
         return results
+
+    def _check(
+        self, work: UnitOfWork, caller: Caller, recipient: str, draft: Draft
+    ) -> tuple[Fan | None, Draft, SendResult]:
+        """One item of a batch: its fan, or why there is none."""
+        try:
+            draft = self.validate_message(draft)
+            return self._addressee(work, caller.owner_id, recipient), draft, REFUSED
+        except (Invalid, NotFound, Conflict) as problem:
+            return None, draft, replace(REFUSED, error=problem.message)
 
     @staticmethod
     def validate_message(draft: Draft) -> Draft:
@@ -159,51 +166,48 @@ class MessageService:
         if not payload.user_id.isdigit():
             raise NotFound("userId is no number of ours", code="user_not_found")
         with self._open() as work:
-            message = self._accept(
-                work,
-                OwnerId(int(payload.user_id)),
-                payload.recipient_id,
-                draft,
-                now,
-                forecasts={},
-                public_id=PublicId(payload.message_id),
-            )
+            fan = self._addressee(work, OwnerId(int(payload.user_id)), payload.recipient_id)
+            public_id = PublicId(payload.message_id)
+            message = self._accept(work, self._promises(work, now), fan, draft, public_id)
             work.commit()
         return message
 
-    def _accept(
-        self,
-        work: UnitOfWork,
-        owner_id: OwnerId,
-        recipient: str,
-        draft: Draft,
-        now: datetime,
-        *,
-        forecasts: dict[int, Forecast],
-        public_id: PublicId | None = None,
-    ) -> Message:
-        found = self._recipient(work, owner_id, recipient)
-        fan, connection = found.fan, found.connection
-        if connection is None or not fan.linked:
+    @staticmethod
+    def _addressee(work: UnitOfWork, owner_id: OwnerId, recipient: str) -> Fan:
+        """The fan, if a message can reach it; raises NotFound or Conflict."""
+        found = work.fans.recipient(owner_id, parse_recipient(recipient))
+        if found is None:
+            raise NotFound(f"no fan {recipient}", code="recipient_not_found")
+        if found.connection is None or not found.fan.linked:
             raise Conflict(
                 "this fan is not linked to a connected account yet: link the fan first",
                 code="fan_not_linked",
             )
-        connection = work.connections.lock(connection.id)
-        if connection.state is ConnectionState.DISCONNECTED:
+        if found.connection.state is ConnectionState.DISCONNECTED:
             raise Conflict(
                 "the account is disconnected: connect it first", code="connection_disconnected"
             )
+        return found.fan
+
+    def _promises(self, work: UnitOfWork, now: datetime) -> Promises:
+        return Promises(work, self._room, self._rules, now)
+
+    def _accept(
+        self,
+        work: UnitOfWork,
+        promises: Promises,
+        fan: Fan,
+        draft: Draft,
+        public_id: PublicId | None = None,
+    ) -> Message:
+        """Store, number and promise one message, and announce it after the commit."""
+        assert fan.connection_id is not None
+        connection = work.connections.lock(fan.connection_id)
         hold = Hold.MEDIA if draft.media_urls else None
-        promise = None
-        if hold is None and not self._rules.pace(connection).paused:
-            if connection.id not in forecasts:
-                forecasts[connection.id] = self._forecasts.of(work, connection, now)
-            promise = forecasts[connection.id].promise(draft.priority)
         message = work.messages.add(
             NewMessage(
                 public_id=public_id or generate_message_id(),
-                owner_id=owner_id,
+                owner_id=fan.owner_id,
                 connection_id=connection.id,
                 conversation_id=work.fans.conversation(fan),
                 fan_id=fan.id,
@@ -214,21 +218,14 @@ class MessageService:
                 metadata=draft.metadata,
                 priority=draft.priority,
                 hold=hold,
-                queued_at=now,
-                promised_at=promise,
+                queued_at=promises.now,
+                promised_at=None if hold else promises.next(connection, draft.priority),
             ),
             wake_in=self._rules.wake_after,
         )
         if hold is None:
             work.emit(requested(message))
         return message
-
-    @staticmethod
-    def _recipient(work: UnitOfWork, owner_id: OwnerId, recipient: str) -> Recipient:
-        found = work.fans.recipient(owner_id, parse_recipient(recipient))
-        if found is None:
-            raise NotFound(f"no fan {recipient}", code="recipient_not_found")
-        return found
 
     # Changing one's mind
 
@@ -267,18 +264,21 @@ class MessageService:
                     " proved, can be retried",
                     code="not_failed",
                 )
+            connection = work.connections.lock(message.connection_id)
+            estimate = self._promises(work, now).next(connection, message.priority)
             moved = work.messages.move(
                 message,
                 State.QUEUED,
                 delay=Delay.RETRY,
                 key_no=self._key_for_retry(work, message, now),
+                estimated_send_at=estimate,
                 wake_in=self._rules.wake_after,
             )
             if not moved:
                 raise Conflict("it has just changed: look again", code="changed")
             if message.hold is None:
                 work.emit(requested(message))
-            return replace(message, state=State.QUEUED)
+            return replace(message, state=State.QUEUED, estimated_send_at=estimate)
 
         return self._change(caller, public_id, change, once)[0]
 
@@ -340,20 +340,24 @@ class MessageService:
             attempts = work.messages.attempts(message.id)
             connection = work.connections.by_id(message.connection_id)
         assert connection is not None
-        view, ahead = self._look(message)
+        view, place = self._look(message)
+        ahead = None
+        if place:
+            ahead, slot_ms = place
+            message = replace(message, estimated_send_at=instant(slot_ms))
         wait = notices.explain_wait(message, connection, view, ahead, enabled=self._rules.enabled)
         notice = notices.notice_of(message, wait)
         return MessageReport(message, wait, notice, attempts)
 
-    def _look(self, message: Message) -> tuple[BucketView | None, int | None]:
+    def _look(self, message: Message) -> tuple[BucketView | None, tuple[int, float] | None]:
+        """The bucket, and how many go before this message and its slot, as it is now."""
         if message.state is not State.QUEUED:
             return None, None
         try:
-            view = self._room.view([message.connection_id])[0]
-            place = self._room.place(message.connection_id, waiting(message))
+            [view] = self._room.view([message.connection_id])
+            return view, self._room.place(message.connection_id, waiting(message))
         except RoomUnavailable:
             return None, None
-        return view, place[0] if place else None
 
     def get_queue_status(self, caller: Caller, now: datetime) -> QueueStatus:
         """The caller's queue in numbers, at most two seconds old (see `as_of`)."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from domain.connections import Connection
+from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.messages import MessageId
 from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
 from domain.ports import RoomUnavailable, UnitOfWork, WaitingRoom
@@ -34,26 +34,39 @@ class Forecast:
         return instant(slot_after(self.bucket, before))
 
 
-class Forecasts:
-    """Makes forecasts. The connection's row must be locked, so that nobody is promised twice the
-    same slot."""
+class Promises:
+    """The promises of one transaction, all made at `now`. A connection's row must be locked before
+    it is asked for, so that nobody is promised the same slot twice."""
 
-    def __init__(self, room: WaitingRoom, rules: SendingRules) -> None:
+    def __init__(
+        self, work: UnitOfWork, room: WaitingRoom, rules: SendingRules, now: datetime
+    ) -> None:
+        self.now = now
+        self._work = work
         self._room = room
         self._rules = rules
+        self._forecasts: dict[ConnectionId, Forecast] = {}
 
-    def of(self, work: UnitOfWork, connection: Connection, now: datetime) -> Forecast:
+    def next(self, connection: Connection, priority: int) -> datetime | None:
+        """When one more message leaves; None while sending or the connection is off."""
+        if not self._rules.enabled or connection.state is not ConnectionState.ACTIVE:
+            return None
+        if connection.id not in self._forecasts:
+            self._forecasts[connection.id] = self._forecast(connection)
+        return self._forecasts[connection.id].promise(priority)
+
+    def _forecast(self, connection: Connection) -> Forecast:
         """With Redis away, the ledger's last slot stands in for the bucket."""
         interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
+        messages = self._work.messages
         try:
             [bucket] = self._room.view([connection.id])
         except RoomUnavailable:
-            last = work.connections.last_slot(connection.id)
-            free = max(now, last + interval) if last else now
-            ahead = work.messages.ahead(connection.id, frozenset())
-            return Forecast(None, free, interval, dict(ahead))
-        ahead = work.messages.ahead(connection.id, bucket.begun)
-        return Forecast(bucket, now, interval, dict(ahead))
+            last = self._work.connections.last_slot(connection.id)
+            free = max(self.now, last + interval) if last else self.now
+            return Forecast(None, free, interval, dict(messages.ahead(connection.id, frozenset())))
+        ahead = messages.ahead(connection.id, bucket.begun)
+        return Forecast(bucket, self.now, interval, dict(ahead))
 
 
 def estimates(admission: Admission, rows: Sequence[Waiting]) -> Mapping[MessageId, datetime | None]:

@@ -29,5 +29,5 @@ class SendingRules:
             connection_id=connection.id,
             interval_ms=interval_ms(connection.rate_per_minute or self.rate_per_minute),
             burst=connection.burst or self.burst,
-            paused=connection.state is not ConnectionState.ACTIVE or not self.enabled,
+            paused=connection.state is not ConnectionState.ACTIVE,
         )

@@ -320,6 +320,7 @@ def test_a_held_message_and_a_paused_connection_are_not_claimed(world: World) ->
     assert claimed(world, held) is None
     assert claimed(world, waits) is None
     assert read(world, waits).wake_after is None
+    assert read(world, waits).delay is Delay.PAUSED
 
     with world.open() as work:
         assert work.connections.set_state(world.connection, ConnectionState.ACTIVE, None)
@@ -530,10 +531,16 @@ def test_status_counts_equal_the_rows(world: World) -> None:
     assert (later.queued_today, later.sent_today) == (0, 0)
 
 
-def test_a_connection_remembers_what_the_platform_asked_for(world: World) -> None:
+def test_a_connection_remembers_what_the_platform_asked_for_and_its_rows_say_why(
+    world: World,
+) -> None:
+    message = queued(world)
     with world.open() as work:
         work.connections.learn(
-            world.connection, Learned(2, 5, NOW.timestamp() * 1000, changed=True), "rate_limited"
+            world.connection,
+            Learned(2, 5, NOW.timestamp() * 1000, changed=True),
+            "rate_limited",
+            Delay.RATE_LIMITED,
         )
         work.commit()
     with world.open() as work:
@@ -542,6 +549,22 @@ def test_a_connection_remembers_what_the_platform_asked_for(world: World) -> Non
     assert found is not None
     assert (found.slowdown, found.failures, found.blocked_until) == (2, 5, NOW)
     assert found.blocked_reason == "rate_limited"
+    assert read(world, message).delay is Delay.RATE_LIMITED
+
+
+def test_less_urgent_rows_that_are_overtaken_say_so(world: World) -> None:
+    bulk, same = queued(world, priority=8), queued(world, priority=5)
+    urgent = queued(world, priority=5)
+
+    with world.open() as work:
+        work.messages.overtaken(world.connection, urgent.priority, urgent.id)
+        work.commit()
+
+    assert [read(world, one).delay for one in (bulk, same, urgent)] == [
+        Delay.OVERTAKEN,
+        None,
+        None,
+    ]
 
 
 def test_the_last_slot_is_read_from_the_ledger(world: World) -> None:

@@ -121,18 +121,29 @@ class FakeMessageRepository:
             if one.admitted_at is None and one.campaign_id is None and one.id <= up_to
         ]
 
-    def admitted(self, send_at: Mapping[MessageId, datetime | None], slack: timedelta) -> None:
+    def overtaken(self, connection_id: ConnectionId, priority: int, older_than: MessageId) -> None:
+        self._session.write()
+        for one in self._queued(connection_id):
+            if one.priority > priority and one.id < older_than and one.promised_at:
+                self._change(one, delay=one.delay or Delay.OVERTAKEN)
+
+    def admitted(
+        self,
+        send_at: Mapping[MessageId, datetime | None],
+        slack: timedelta,
+        late: Delay = Delay.OVERTAKEN,
+    ) -> None:
         now, rows = self._session.now, self._session.write()
         for message_id, moment in send_at.items():
             one = rows.messages[message_id]
             if one.state is not State.QUEUED:
                 continue
-            late = moment and one.promised_at and moment > one.promised_at + TOLERANCE
+            is_late = moment and one.promised_at and moment > one.promised_at + TOLERANCE
             self._change(
                 one,
                 admitted_at=one.admitted_at or now,
                 estimated_send_at=moment or one.estimated_send_at,
-                delay=one.delay or (Delay.OVERTAKEN if late else None),
+                delay=one.delay or (late if is_late else None),
                 wake_after=max(moment or now, now) + slack,
             )
 
@@ -264,6 +275,7 @@ class FakeMessageRepository:
         platform_message_id: str | None = None,
         sent_at: datetime | None = None,
         key_no: int | None = None,
+        estimated_send_at: datetime | None = None,
         wake_in: timedelta | None = None,
     ) -> bool:
         check_transition(message.state, state)
@@ -282,6 +294,7 @@ class FakeMessageRepository:
         }
         if state is State.QUEUED:
             changes |= {"admitted_at": None, "wake_tries": 0, "dead_lettered_at": None}
+            changes["estimated_send_at"] = estimated_send_at or found.estimated_send_at
             if message.state is State.FAILED:
                 changes |= {"failures": 0}
                 rows.failed_at.pop(message.id, None)

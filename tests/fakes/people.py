@@ -8,7 +8,7 @@ from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.conversations import ConversationId
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable
 from domain.fans import Fan, FanId
-from domain.messages import State
+from domain.messages import Delay, State
 from domain.pacing import Learned
 from domain.ports import FanPage, Once, Recipient
 from domain.users import OwnerId, Role, User, UserId
@@ -84,10 +84,13 @@ class FakeConnectionRepository:
         due = self._session.now if state is ConnectionState.ACTIVE else None
         for message in list(rows.messages.values()):
             if message.connection_id == connection_id and message.state is State.QUEUED:
-                rows.messages[message.id] = replace(message, wake_after=due)
+                delay = message.delay if due else message.delay or Delay.PAUSED
+                rows.messages[message.id] = replace(message, wake_after=due, delay=delay)
         return True
 
-    def learn(self, connection_id: ConnectionId, learned: Learned, reason: str | None) -> None:
+    def learn(
+        self, connection_id: ConnectionId, learned: Learned, reason: str | None, delay: Delay | None
+    ) -> None:
         rows, until = self._session.write(), learned.blocked_until_ms
         rows.connections[connection_id] = replace(
             rows.connections[connection_id],
@@ -96,6 +99,9 @@ class FakeConnectionRepository:
             blocked_until=datetime.fromtimestamp(until / 1000, tz=UTC) if until else None,
             blocked_reason=reason,
         )
+        for message in list(rows.messages.values()):
+            if message.connection_id == connection_id and message.state is State.QUEUED:
+                rows.messages[message.id] = replace(message, delay=message.delay or delay)
 
     def last_slot(self, connection_id: ConnectionId) -> datetime | None:
         rows = self._session.rows

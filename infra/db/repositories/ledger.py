@@ -54,7 +54,7 @@ class SqlLedgerRepository:
                   OR (m.state = 'sending' AND m.lease_until < now() - :overdue)
                   OR (m.state = 'sent' AND m.platform_message_id IS NULL AND NOT EXISTS (
                         SELECT 1 FROM message_attempts a
-                        WHERE a.message_id = m.id AND a.started_at IS NOT NULL)))
+                        WHERE a.message_id = m.id)))
                 ORDER BY m.id
                 """
             ),

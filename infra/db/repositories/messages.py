@@ -256,7 +256,12 @@ class SqlMessageRepository:
         )
         return [waiting_of(row) for row in rows]
 
-    def admitted(self, send_at: Mapping[MessageId, datetime | None], slack: timedelta) -> None:
+    def admitted(
+        self,
+        send_at: Mapping[MessageId, datetime | None],
+        slack: timedelta,
+        late: Delay = Delay.OVERTAKEN,
+    ) -> None:
         if not send_at:
             return
         self._session.execute(
@@ -272,7 +277,7 @@ class SqlMessageRepository:
                   admitted_at = coalesce(m.admitted_at, now()),
                   estimated_send_at = coalesce(a.send_at, m.estimated_send_at),
                   delay = CASE WHEN m.delay IS NULL AND a.send_at > m.promised_at + :tolerance
-                               THEN :overtaken ELSE m.delay END,
+                               THEN :late ELSE m.delay END,
                   wake_after = greatest(coalesce(a.send_at, now()), now()) + :slack
                 FROM a WHERE m.id = a.id
                 """
@@ -282,7 +287,7 @@ class SqlMessageRepository:
                 "times": list(send_at.values()),
                 "slack": slack,
                 "tolerance": timedelta(seconds=2),
-                "overtaken": Delay.OVERTAKEN.value,
+                "late": late.value,
             },
         )
 
@@ -312,6 +317,27 @@ class SqlMessageRepository:
                     self._session.expunge_all()
                 if len(batch) < REBUILD_BATCH:
                     break
+
+    def overtaken(self, connection_id: ConnectionId, priority: int, older_than: MessageId) -> None:
+        self._changed(
+            update(MessageRow)
+            .where(
+                MessageRow.id.in_(
+                    select(MessageRow.id)
+                    .where(
+                        MessageRow.connection_id == connection_id,
+                        MessageRow.state == QUEUED,
+                        MessageRow.priority > priority,
+                        MessageRow.id < older_than,
+                        MessageRow.delay.is_(None),
+                        MessageRow.promised_at.is_not(None),
+                    )
+                    .order_by(MessageRow.id)
+                    .with_for_update(key_share=True, skip_locked=True)
+                )
+            )
+            .values(delay=Delay.OVERTAKEN)
+        )
 
     # Sending
 
@@ -478,6 +504,7 @@ class SqlMessageRepository:
         platform_message_id: str | None = None,
         sent_at: datetime | None = None,
         key_no: int | None = None,
+        estimated_send_at: datetime | None = None,
         wake_in: timedelta | None = None,
     ) -> bool:
         check_transition(message.state, state)
@@ -494,6 +521,8 @@ class SqlMessageRepository:
             values["key_no"] = key_no
         if state is State.QUEUED:
             values |= {"admitted_at": None, "wake_tries": 0, "dead_lettered_at": None}
+            if estimated_send_at is not None:
+                values["estimated_send_at"] = estimated_send_at
             if message.state is State.FAILED:
                 values |= {"failures": 0, "failed_at": None}
         if state is State.FAILED:

@@ -15,6 +15,7 @@ from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.conversations import ConversationId
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.fans import Fan, FanId
+from domain.messages import Delay
 from domain.pacing import Learned
 from domain.ports import FanPage, Recipient
 from domain.users import OwnerId, Role, User, UserId
@@ -170,9 +171,13 @@ class SqlConnectionRepository:
             .where(MessageRow.connection_id == connection_id, MessageRow.state == "queued")
             .values(wake_after=func.now() if state is ConnectionState.ACTIVE else None)
         )
+        if state is not ConnectionState.ACTIVE:
+            self._delay_queued(connection_id, Delay.PAUSED)
         return True
 
-    def learn(self, connection_id: ConnectionId, learned: Learned, reason: str | None) -> None:
+    def learn(
+        self, connection_id: ConnectionId, learned: Learned, reason: str | None, delay: Delay | None
+    ) -> None:
         until = learned.blocked_until_ms
         self._session.execute(
             update(ConnectionRow)
@@ -183,6 +188,20 @@ class SqlConnectionRepository:
                 blocked_until=func.to_timestamp(until / 1000) if until else None,
                 blocked_reason=reason,
             )
+        )
+        if delay is not None:
+            self._delay_queued(connection_id, delay)
+
+    def _delay_queued(self, connection_id: ConnectionId, delay: Delay) -> None:
+        self._session.execute(
+            update(MessageRow)
+            .where(
+                MessageRow.connection_id == connection_id,
+                MessageRow.state == "queued",
+                MessageRow.delay.is_(None),
+            )
+            .values(delay=delay),
+            execution_options={"synchronize_session": False},
         )
 
     def last_slot(self, connection_id: ConnectionId) -> datetime | None:
