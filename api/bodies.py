@@ -19,7 +19,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import Refusal, field_problems
 from domain.errors import FieldProblem
-from domain.ports import Once
+from domain.repositories import Once
 
 BODY_MAX = 64 * 1024
 # Deeper than any body of ours, and far below Python's recursion limit.

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
 from domain.pacing import RoomRules, interval_ms
-from domain.ports import Journal, OpenUnitOfWork
+from domain.ports import Journal
+from domain.repositories import OpenUnitOfWork
 from domain.services.audit import AuditService
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService

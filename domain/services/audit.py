@@ -11,13 +11,8 @@ from itertools import groupby
 
 from domain.connections import ConnectionId
 from domain.messages import MATCH_SLACK, Delay, PublicId, normalised
-from domain.ports import (
-    LedgerCall,
-    OpenUnitOfWork,
-    Platform,
-    PlatformUnavailable,
-    SentMessage,
-)
+from domain.ports import Platform, PlatformUnavailable
+from domain.repositories import LedgerCall, OpenUnitOfWork, SentMessage
 from domain.services.rules import SendingRules
 
 # A call may start this much nearer to the one before than the slots are: the half per cent that

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Conflict, Forbidden, NotFound
 from domain.pacing import BucketView
-from domain.ports import OpenUnitOfWork, RoomUnavailable, WaitingRoom
+from domain.ports import RoomUnavailable, WaitingRoom
+from domain.repositories import OpenUnitOfWork
 from domain.services.rules import SendingRules
 from domain.users import Caller, Permission
 

@@ -27,15 +27,13 @@ from domain.messages import (
 from domain.pacing import Beginning, Permit
 from domain.ports import (
     Journal,
-    OpenUnitOfWork,
     Platform,
-    Result,
     RoomUnavailable,
     SendAnswer,
     SendRequest,
-    UnitOfWork,
     WaitingRoom,
 )
+from domain.repositories import OpenUnitOfWork, Result, UnitOfWork
 from domain.services.messages import MessageService
 from domain.services.promises import estimates, instant
 from domain.services.rules import SendingRules
@@ -128,10 +126,10 @@ class DeliveryService:
     def _admit(self, connection_id: ConnectionId, up_to: MessageId) -> Permit | None:
         with self._open() as work:
             connection = work.connections.by_id(connection_id)
-            waiting = work.messages.admissible(connection_id, up_to)
+            waiting = work.queue.admissible(connection_id, up_to)
             if waiting:
                 most_urgent = min(one.priority for one in waiting)
-                work.messages.overtaken(connection_id, most_urgent, up_to)
+                work.queue.overtaken(connection_id, most_urgent, up_to)
                 work.commit()
         if connection is None or not waiting:
             return None
@@ -145,7 +143,7 @@ class DeliveryService:
         waits = [one for one in waiting if one.message_id != going]
         if waits:
             with self._open() as work:
-                work.messages.admitted(estimates(admission, waits), self._rules.overdue_after)
+                work.queue.admitted(estimates(admission, waits), self._rules.overdue_after)
                 work.commit()
         return admission.go
 

@@ -1,7 +1,7 @@
 """Looking at fans."""
 
 from domain.errors import Forbidden
-from domain.ports import FanPage, OpenUnitOfWork
+from domain.repositories import FanPage, OpenUnitOfWork
 from domain.users import Caller, Permission
 
 

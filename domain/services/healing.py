@@ -27,14 +27,13 @@ from domain.pacing import Learned, Pace, Waiting
 from domain.ports import (
     Bus,
     Journal,
-    OpenUnitOfWork,
     Platform,
     PlatformMessage,
     PlatformUnavailable,
     RoomUnavailable,
-    Unsettled,
     WaitingRoom,
 )
+from domain.repositories import OpenUnitOfWork, Unsettled
 from domain.services.messages import requested, waiting
 from domain.services.promises import estimates
 from domain.services.rules import SendingRules
@@ -93,8 +92,8 @@ class HealingService:
         """One pass: leases that ran out become `unknown`, and overdue rows are set going. Raises
         Unavailable while PostgreSQL is away; nothing is half done then."""
         with self._open() as work:
-            expired = work.messages.expire_leases(PASS_LIMIT, self._rules.unknown_grace)
-            overdue = work.messages.overdue(PASS_LIMIT) if self._rules.enabled else []
+            expired = work.queue.expire_leases(PASS_LIMIT, self._rules.unknown_grace)
+            overdue = work.queue.overdue(PASS_LIMIT) if self._rules.enabled else []
             work.commit()
         fresh = [one for one in overdue if one.admitted_at is None and one.campaign_id is None]
         known = [one for one in overdue if one.admitted_at is not None or one.campaign_id]
@@ -114,11 +113,11 @@ class HealingService:
         with self._open() as work:
             for tries in range(PUBLISH_TRIES - 1):
                 ids = [one.id for one in refused if one.wake_tries == tries]
-                work.messages.refused(ids, timedelta(seconds=2 ** (tries + 1)))
+                work.queue.refused(ids, timedelta(seconds=2 ** (tries + 1)))
             for one in failed:
                 work.messages.move(one, State.FAILED, error_code="queue_unavailable")
             rest = {one.id for one in fresh} - {one.id for one in refused}
-            work.messages.wake(sorted(rest), self._rules.wake_after)
+            work.queue.wake(sorted(rest), self._rules.wake_after)
             work.commit()
         return len(newest) - len(refused_events), len(failed)
 
@@ -139,7 +138,7 @@ class HealingService:
             except RoomUnavailable:
                 return count  # The rebuild admits them all.
             with self._open() as work:
-                work.messages.admitted(
+                work.queue.admitted(
                     estimates(admission, rows), self._rules.overdue_after, Delay.RECOVERY
                 )
                 work.commit()
@@ -153,7 +152,7 @@ class HealingService:
         if not self._room.cold():
             return 0
         with self._open() as work:
-            count = self._room.rebuild(self._rows(work.messages.waiting()))
+            count = self._room.rebuild(self._rows(work.queue.waiting()))
         self._journal.note("waiting_room_rebuilt", messages=count)
         return count
 
@@ -177,7 +176,7 @@ class HealingService:
         The platform's own chat is the witness. Returns how many were settled in which way; raises
         Unavailable while PostgreSQL is away."""
         with self._open() as work:
-            unsettled = work.messages.unsettled(READERS * 2)
+            unsettled = work.queue.unsettled(READERS * 2)
             work.commit()
         settled: dict[Verdict, int] = defaultdict(int)
         if unsettled:
@@ -207,15 +206,15 @@ class HealingService:
         message = one.message
         with self._open() as work:
             if chat is None:
-                work.messages.put_off(message.id, self._rules.unknown_grace)
+                work.queue.put_off(message.id, self._rules.unknown_grace)
                 work.commit()
                 return Verdict.LATER
             candidates = matching(one, chat)
-            held = work.messages.holds_platform_id(
+            held = work.queue.holds_platform_id(
                 message.connection_id, [candidate.id for candidate in candidates]
             )
             free = [candidate for candidate in candidates if candidate.id not in held]
-            verdict = decide(one, len(free), work.messages.twins(message), self._now())
+            verdict = decide(one, len(free), work.queue.twins(message), self._now())
             if verdict is Verdict.SENT:
                 work.messages.move(
                     message,
@@ -226,7 +225,7 @@ class HealingService:
             elif verdict is Verdict.AGAIN:
                 work.messages.move(message, State.QUEUED, delay=Delay.RETRY, wake_in=timedelta(0))
             else:
-                work.messages.put_off(message.id, None)
+                work.queue.put_off(message.id, None)
             work.commit()
         return verdict
 

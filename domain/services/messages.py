@@ -32,13 +32,11 @@ from domain.messages import (
 from domain.pacing import BucketView, Waiting
 from domain.ports import (
     Bus,
-    Once,
-    OpenUnitOfWork,
     RoomUnavailable,
     StatusCache,
-    UnitOfWork,
     WaitingRoom,
 )
+from domain.repositories import Once, OpenUnitOfWork, UnitOfWork
 from domain.services.promises import Promises, instant
 from domain.services.rules import SendingRules
 from domain.services.status import QueueStatus, StatusReader

@@ -14,7 +14,8 @@ from threading import Lock
 from domain.connections import Connection, ConnectionState
 from domain.errors import Forbidden, Unavailable
 from domain.pacing import BucketView
-from domain.ports import Bus, BusUnavailable, OpenUnitOfWork, QueueDepth, StatusCounts
+from domain.ports import Bus, BusUnavailable, QueueDepth
+from domain.repositories import OpenUnitOfWork, StatusCounts
 from domain.services.connections import ConnectionPace, ConnectionService
 from domain.services.promises import instant
 from domain.services.rules import SendingRules

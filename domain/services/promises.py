@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.messages import MessageId
 from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
-from domain.ports import RoomUnavailable, UnitOfWork, WaitingRoom
+from domain.ports import RoomUnavailable, WaitingRoom
+from domain.repositories import UnitOfWork
 from domain.services.rules import SendingRules
 
 
@@ -58,14 +59,14 @@ class Promises:
     def _forecast(self, connection: Connection) -> Forecast:
         """With Redis away, the ledger's last slot stands in for the bucket."""
         interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
-        messages = self._work.messages
+        queue = self._work.queue
         try:
             [bucket] = self._room.view([connection.id])
         except RoomUnavailable:
             last = self._work.connections.last_slot(connection.id)
             free = max(self.now, last + interval) if last else self.now
-            return Forecast(None, free, interval, dict(messages.ahead(connection.id, frozenset())))
-        ahead = messages.ahead(connection.id, bucket.begun)
+            return Forecast(None, free, interval, dict(queue.ahead(connection.id, frozenset())))
+        ahead = queue.ahead(connection.id, bucket.begun)
         return Forecast(bucket, self.now, interval, dict(ahead))
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.ports import Bus, BusUnavailable, OpenUnitOfWork, StatusCache
+from domain.ports import Bus, BusUnavailable, StatusCache
+from domain.repositories import OpenUnitOfWork
 from domain.services.rules import SendingRules
 from domain.users import Caller
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from zoneinfo import available_timezones
 
 from domain.errors import FieldProblem, Invalid, NotFound
-from domain.ports import OpenUnitOfWork, PasswordHasher, Token, TokenIssuer
+from domain.ports import PasswordHasher, Token, TokenIssuer
+from domain.repositories import OpenUnitOfWork
 from domain.users import Caller, OwnerId, Role, User, UserId
 
 EMAIL = re.compile(r"[^\s@\x00]{1,64}@[^\s@\x00]{1,189}")

@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from domain.errors import Unavailable
 from domain.events import Event
 from domain.messages import MessageId
-from domain.ports import (
-    Bus,
+from domain.ports import Bus
+from domain.repositories import (
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
     LedgerRepository,
     MessageRepository,
+    QueueRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
@@ -35,6 +36,7 @@ from infra.db.repositories.people import (
     SqlFanRepository,
     SqlUserRepository,
 )
+from infra.db.repositories.queue import SqlQueueRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -48,6 +50,7 @@ class SqlUnitOfWork:
     connections: ConnectionRepository
     fans: FanRepository
     messages: MessageRepository
+    queue: QueueRepository
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
 
@@ -63,6 +66,7 @@ class SqlUnitOfWork:
         self.connections = SqlConnectionRepository(self._session)
         self.fans = SqlFanRepository(self._session)
         self.messages = SqlMessageRepository(self._session, self._cipher)
+        self.queue = SqlQueueRepository(self._session, self._cipher)
         self.idempotency = SqlIdempotencyRepository(self._session)
         self.ledger = SqlLedgerRepository(self._session, self._cipher)
         return self
@@ -91,7 +95,7 @@ class SqlUnitOfWork:
         if not rows:
             return
         try:
-            self.messages.wake(rows, RETRY_PUBLISH)
+            self.queue.wake(rows, RETRY_PUBLISH)
             self._session.commit()
         except DBAPIError:
             # The row keeps its ordinary wake-up: a longer delay, and nothing lost.

@@ -15,7 +15,12 @@ import httpcore2
 from pydantic import SecretStr
 
 from domain.messages import Outcome, normalised
-from domain.ports import PlatformMessage, PlatformUnavailable, SendAnswer, SendRequest
+from domain.ports import (
+    PlatformMessage,
+    PlatformUnavailable,
+    SendAnswer,
+    SendRequest,
+)
 from infra.platform.deadline import NEVER_LEFT, AnswerTooLarge, DeadlineClient
 from infra.platform.outcomes import classify, parse
 from infra.settings import Settings

@@ -10,7 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from domain.messages import Outcome
-from domain.ports import Platform, PlatformUnavailable, SendAnswer, SendRequest
+from domain.ports import (
+    Platform,
+    PlatformUnavailable,
+    SendAnswer,
+    SendRequest,
+)
 from infra.local.simulator import Simulator
 from infra.platform.ofapi import OfapiPlatform
 from tests.fakes.platform import FakePlatform, Turn

@@ -24,7 +24,12 @@ from domain.messages import (
     generate_message_id,
 )
 from domain.pacing import Learned, Waiting
-from domain.ports import Once, OpenUnitOfWork, Result, UnitOfWork
+from domain.repositories import (
+    Once,
+    OpenUnitOfWork,
+    Result,
+    UnitOfWork,
+)
 from domain.services.messages import requested
 from domain.users import OwnerId, Role
 from infra.cipher import Cipher
@@ -244,7 +249,7 @@ def test_events_leave_after_commit_and_a_refused_one_wakes_its_row_soon(world: W
 
     world.let_time_pass(2 * SECOND)
     with world.open() as work:
-        assert [one.id for one in work.messages.overdue(10)] == [message.id]
+        assert [one.id for one in work.queue.overdue(10)] == [message.id]
 
 
 def test_an_event_without_a_row_may_be_refused(world: World) -> None:
@@ -263,8 +268,8 @@ def test_ahead_counts_what_is_queued_or_sending_but_not_held_or_begun(world: Wor
     claimed(world, sending)
 
     with world.open() as work:
-        assert dict(work.messages.ahead(world.connection, frozenset())) == {5: 2, 8: 1}
-        assert dict(work.messages.ahead(world.connection, frozenset({sending.id}))) == {5: 1, 8: 1}
+        assert dict(work.queue.ahead(world.connection, frozenset())) == {5: 2, 8: 1}
+        assert dict(work.queue.ahead(world.connection, frozenset({sending.id}))) == {5: 1, 8: 1}
     assert first.id < second.id < sending.id
 
 
@@ -273,14 +278,14 @@ def test_admissible_rows_come_in_order_and_only_once(world: World) -> None:
     queued(world, hold=Hold.MEDIA)
 
     with world.open() as work:
-        found = work.messages.admissible(world.connection, rows[1].id)
+        found = work.queue.admissible(world.connection, rows[1].id)
         assert list(found) == [Waiting(rows[0].id, 5), Waiting(rows[1].id, 1)]
-        work.messages.admitted({rows[0].id: NOW, rows[1].id: None}, MINUTE)
+        work.queue.admitted({rows[0].id: NOW, rows[1].id: None}, MINUTE)
         work.commit()
     with world.open() as work:
-        assert [
-            one.message_id for one in work.messages.admissible(world.connection, rows[2].id)
-        ] == [rows[2].id]
+        assert [one.message_id for one in work.queue.admissible(world.connection, rows[2].id)] == [
+            rows[2].id
+        ]
     assert read(world, rows[0]).estimated_send_at == NOW
     assert read(world, rows[1]).estimated_send_at == NOW + SECOND
     assert read(world, rows[1]).admitted_at is not None
@@ -290,7 +295,7 @@ def test_an_estimate_later_than_promised_gets_a_reason(world: World) -> None:
     message, kept = queued(world), queued(world)
 
     with world.open() as work:
-        work.messages.admitted({message.id: NOW + 10 * SECOND, kept.id: NOW + 2 * SECOND}, MINUTE)
+        work.queue.admitted({message.id: NOW + 10 * SECOND, kept.id: NOW + 2 * SECOND}, MINUTE)
         work.commit()
 
     assert read(world, message).delay is Delay.OVERTAKEN
@@ -327,7 +332,7 @@ def test_a_held_message_and_a_paused_connection_are_not_claimed(world: World) ->
         assert not work.connections.set_state(world.connection, ConnectionState.ACTIVE, None)
         work.commit()
     with world.open() as work:
-        assert [one.id for one in work.messages.overdue(10)] == [waits.id]
+        assert [one.id for one in work.queue.overdue(10)] == [waits.id]
     assert claimed(world, waits) is not None
 
 
@@ -358,7 +363,7 @@ def test_a_recorded_call_completes_the_attempt_and_moves_the_message(world: Worl
     assert (found.state, found.platform_message_id, found.sent_at) == (State.SENT, "p1", NOW)
     with world.open() as work:
         [attempt] = work.messages.attempts(message.id)
-        assert work.messages.holds_platform_id(world.connection, ["p0", "p1"]) == {"p1"}
+        assert work.queue.holds_platform_id(world.connection, ["p0", "p1"]) == {"p1"}
     assert (attempt.outcome, attempt.slot_at, attempt.finished_at) == (
         Outcome.SENT,
         NOW,
@@ -371,7 +376,7 @@ def test_a_worker_frozen_past_its_lease_cannot_change_a_newer_attempt(world: Wor
     old = claimed(world, message, SECOND)
     world.let_time_pass(MINUTE)
     with world.open() as work:
-        assert work.messages.expire_leases(10, SECOND) == 1
+        assert work.queue.expire_leases(10, SECOND) == 1
         work.commit()
     assert read(world, message).state is State.UNKNOWN
     with world.open() as work:
@@ -392,7 +397,7 @@ def test_proof_of_sent_wins_whatever_the_fence_says(world: World) -> None:
     old = claimed(world, message)
     world.let_time_pass(2 * MINUTE)
     with world.open() as work:
-        work.messages.expire_leases(10, SECOND)
+        work.queue.expire_leases(10, SECOND)
         work.commit()
     with world.open() as work:
         work.messages.move(read(world, message), State.QUEUED, wake_in=MINUTE)
@@ -420,7 +425,7 @@ def test_a_live_lease_is_not_expired(world: World) -> None:
     claimed(world, queued(world))
 
     with world.open() as work:
-        assert work.messages.expire_leases(10, SECOND) == 0
+        assert work.queue.expire_leases(10, SECOND) == 0
 
 
 def test_overdue_rows_are_handed_to_one_process_only(world: World) -> None:
@@ -428,10 +433,10 @@ def test_overdue_rows_are_handed_to_one_process_only(world: World) -> None:
     world.let_time_pass(2 * SECOND)
 
     with world.open() as work:
-        assert [one.id for one in work.messages.overdue(10)] == [late.id]
+        assert [one.id for one in work.queue.overdue(10)] == [late.id]
         work.commit()
     with world.open() as work:
-        assert list(work.messages.overdue(10)) == []
+        assert list(work.queue.overdue(10)) == []
     assert early.wake_tries == 0
 
 
@@ -439,8 +444,8 @@ def test_refused_publishes_are_counted(world: World) -> None:
     message = queued(world)
 
     with world.open() as work:
-        work.messages.refused([message.id], 2 * SECOND)
-        work.messages.wake([message.id], 2 * SECOND)
+        work.queue.refused([message.id], 2 * SECOND)
+        work.queue.wake([message.id], 2 * SECOND)
         work.commit()
 
     assert read(world, message).wake_tries == 1
@@ -452,15 +457,15 @@ def test_unsettled_rows_come_with_their_attempts_and_keys(world: World) -> None:
     world.let_time_pass(2 * SECOND)
 
     with world.open() as work:
-        [one] = work.messages.unsettled(10)
+        [one] = work.queue.unsettled(10)
         work.commit()
 
     assert (one.message.id, one.claim.account_id) == (message.id, "acct_1")
     assert [attempt.outcome for attempt in one.attempts] == [Outcome.UNCLEAR]
     with world.open() as work:
-        assert work.messages.twins(one.message) == 1
-        assert list(work.messages.unsettled(10)) == []
-        work.messages.put_off(message.id, None)
+        assert work.queue.twins(one.message) == 1
+        assert list(work.queue.unsettled(10)) == []
+        work.queue.put_off(message.id, None)
         work.commit()
     assert read(world, message).wake_after is None
 
@@ -477,8 +482,8 @@ def test_twins_are_rows_that_look_alike_and_may_have_reached_the_platform(world:
     claimed(world, other)
 
     with world.open() as work:
-        assert work.messages.twins(read(world, first)) == 2
-        assert work.messages.twins(read(world, other)) == 1
+        assert work.queue.twins(read(world, first)) == 2
+        assert work.queue.twins(read(world, other)) == 1
     assert read(world, never).attempt_no == 0
 
 
@@ -506,7 +511,7 @@ def test_waiting_streams_each_connection_with_its_rows(world: World) -> None:
     claimed(world, rows[0])
 
     with world.open() as work:
-        [(connection, waiting)] = list(work.messages.waiting())
+        [(connection, waiting)] = list(work.queue.waiting())
 
     assert connection.id == world.connection
     assert [one.message_id for one in waiting] == [rows[1].id, rows[2].id]
@@ -557,7 +562,7 @@ def test_less_urgent_rows_that_are_overtaken_say_so(world: World) -> None:
     urgent = queued(world, priority=5)
 
     with world.open() as work:
-        work.messages.overtaken(world.connection, urgent.priority, urgent.id)
+        work.queue.overtaken(world.connection, urgent.priority, urgent.id)
         work.commit()
 
     assert [read(world, one).delay for one in (bulk, same, urgent)] == [
@@ -653,7 +658,7 @@ def test_the_ledger_shows_calls_doubles_and_promises(world: World) -> None:
     recorded(world, claimed(world, message), Outcome.SENT, State.SENT, platform_message_id="p1")
     lost = queued(world)
     with world.open() as work:
-        work.messages.put_off(lost.id, None)
+        work.queue.put_off(lost.id, None)
         work.commit()
 
     with world.open() as work:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from domain.connections import ConnectionState
 from domain.messages import Delay, Message, PublicId, State
-from domain.ports import LedgerCall, SentMessage
+from domain.repositories import LedgerCall, SentMessage
 from tests.fakes.tables import Session, claim_of
 
 SENT = {State.SENT, State.DELIVERED, State.UNSENT}

@@ -10,7 +10,7 @@ from domain.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable
 from domain.fans import Fan, FanId
 from domain.messages import Delay, State
 from domain.pacing import Learned
-from domain.ports import FanPage, Once, Recipient
+from domain.repositories import FanPage, Once, Recipient
 from domain.users import OwnerId, Role, User, UserId
 from tests.fakes.tables import Reply, Session
 

@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from domain.messages import RULES, Outcome
-from domain.ports import PlatformMessage, PlatformUnavailable, SendAnswer, SendRequest
+from domain.ports import (
+    PlatformMessage,
+    PlatformUnavailable,
+    SendAnswer,
+    SendRequest,
+)
 
 
 @dataclass(frozen=True)

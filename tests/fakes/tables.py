@@ -13,7 +13,7 @@ from domain.errors import Unavailable
 from domain.fans import Fan, FanId
 from domain.messages import Attempt, Claim, Message, MessageId
 from domain.pacing import Waiting
-from domain.ports import Once
+from domain.repositories import Once
 from domain.users import User, UserId
 
 LOCK_SECONDS = 2

@@ -11,13 +11,14 @@ from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.events import Event
 from domain.fans import Fan, FanId
 from domain.messages import Message, MessageId
-from domain.ports import (
-    Bus,
+from domain.ports import Bus
+from domain.repositories import (
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
     LedgerRepository,
     MessageRepository,
+    QueueRepository,
     UserRepository,
 )
 from domain.users import OwnerId, Role, User
@@ -29,6 +30,7 @@ from tests.fakes.people import (
     FakeIdempotencyRepository,
     FakeUserRepository,
 )
+from tests.fakes.queue import FakeQueueRepository
 from tests.fakes.tables import Session, Store
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -41,6 +43,7 @@ class FakeUnitOfWork:
     connections: ConnectionRepository
     fans: FanRepository
     messages: MessageRepository
+    queue: QueueRepository
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
 
@@ -52,6 +55,7 @@ class FakeUnitOfWork:
         self.connections = FakeConnectionRepository(session)
         self.fans = FakeFanRepository(session)
         self.messages = FakeMessageRepository(session)
+        self.queue = FakeQueueRepository(session)
         self.idempotency = FakeIdempotencyRepository(session)
         self.ledger = FakeLedgerRepository(session)
 
@@ -75,7 +79,7 @@ class FakeUnitOfWork:
         refused = self._bus.publish(events) if events else []
         rows = [MessageId(event.row) for event in refused if event.row is not None]
         if rows:
-            self.messages.wake(rows, timedelta(seconds=1))
+            self.queue.wake(rows, timedelta(seconds=1))
             self._session.commit()
 
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.connections import ConnectionId
-from domain.ports import LedgerCall
+from domain.repositories import LedgerCall
 from domain.services.audit import over_limit, percentiles
 
 START = datetime(2026, 11, 23, tzinfo=UTC)

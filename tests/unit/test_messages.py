@@ -17,7 +17,8 @@ from domain.messages import (
     attachments_of,
     check_transition,
 )
-from domain.ports import Once, SendAnswer
+from domain.ports import SendAnswer
+from domain.repositories import Once
 from domain.services.messages import MessageService
 from domain.services.rules import SendingRules
 from domain.users import Caller, OwnerId, Role, UserId

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from domain.errors import Conflict
-from domain.ports import Once
+from domain.repositories import Once
 from domain.users import UserId
 from infra.db.engine import LOCK_TIMEOUT_MS
 from infra.db.tables import IdempotencyKeyRow

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from domain.connections import ConnectionId
 from domain.messages import Delay, PublicId
-from domain.ports import LedgerCall, SentMessage
+from domain.repositories import LedgerCall, SentMessage
 from infra.cipher import Cipher
-from infra.db.repositories.messages import claim_of
+from infra.db.repositories.rows import claim_of
 from infra.db.tables import AttemptRow, ConnectionRow, FanRow, MessageRow
 
 SENT = ("sent", "delivered", "unsent")

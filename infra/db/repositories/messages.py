@@ -4,42 +4,42 @@ Every change of state is one UPDATE whose WHERE holds the state it starts from: 
 both win. Leases and wake-ups are computed by PostgreSQL's clock, the only one all processes share.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Executable, Select, and_, case, func, or_, select, text, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from domain.campaigns import CampaignId
-from domain.connections import Connection, ConnectionId
-from domain.conversations import ConversationId
 from domain.errors import Conflict
-from domain.fans import FanId
 from domain.messages import (
     PROVABLE,
-    Attachment,
     Attempt,
     Claim,
     Delay,
-    Hold,
     Message,
     MessageId,
     NewMessage,
     Outcome,
-    PublicId,
     State,
     check_transition,
     send_key,
 )
-from domain.pacing import Waiting
-from domain.ports import Result, StatusCounts, Unsettled
+from domain.repositories import Result, StatusCounts
 from domain.users import OwnerId
 from infra.cipher import Cipher
-from infra.db.repositories.people import connection_of
+from infra.db.repositories.rows import (
+    QUEUED,
+    SENDING,
+    UNKNOWN,
+    attempts_of,
+    changed,
+    claim_of,
+    message_of,
+)
 from infra.db.tables import (
     AttemptRow,
     CampaignRow,
@@ -49,106 +49,6 @@ from infra.db.tables import (
     MessageRow,
 )
 
-QUEUED, SENDING, UNKNOWN = State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value
-# Puts a row off while one process works on it; far above any pass of the healing timer.
-WORKING = timedelta(seconds=60)
-REBUILD_BATCH = 1000
-# Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
-UNSYNCHRONISED = {"synchronize_session": False}
-
-
-def message_of(row: MessageRow) -> Message:
-    assert row.state is not None
-    assert row.queued_at is not None
-    return Message(
-        id=MessageId(row.id),
-        public_id=PublicId(row.public_id),
-        owner_id=OwnerId(row.user_id),
-        connection_id=ConnectionId(row.connection_id),
-        conversation_id=ConversationId(row.conversation_id),
-        fan_id=FanId(row.fan_id),
-        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
-        text=row.text,
-        price_cents=row.price_cents,
-        attachments=tuple(Attachment(item["type"], item["url"]) for item in row.attachments),
-        metadata=row.metadata_,
-        priority=row.priority,
-        state=State(row.state),
-        hold=Hold(row.hold) if row.hold else None,
-        queued_at=row.queued_at,
-        promised_at=row.promised_at,
-        estimated_send_at=row.estimated_send_at,
-        delay=Delay(row.delay) if row.delay else None,
-        admitted_at=row.admitted_at,
-        wake_after=row.wake_after,
-        wake_tries=row.wake_tries,
-        lease_until=row.lease_until,
-        attempt_no=row.attempt_no,
-        failures=row.failures,
-        key_no=row.key_no,
-        platform_message_id=row.platform_message_id,
-        error_code=row.error_code,
-        error_detail=row.error_detail,
-        sent_at=row.sent_at,
-        dead_lettered_at=row.dead_lettered_at,
-    )
-
-
-def attempt_of(row: AttemptRow) -> Attempt:
-    return Attempt(
-        message_id=MessageId(row.message_id),
-        attempt_no=row.attempt_no,
-        send_key=row.send_key,
-        claimed_at=row.claimed_at,
-        slot_at=row.slot_at,
-        interval_ms=row.interval_ms,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        outcome=Outcome(row.outcome) if row.outcome else None,
-        http_status=row.http_status,
-        error_code=row.error_code,
-        detail=row.detail,
-        platform_message_id=row.platform_message_id,
-    )
-
-
-def waiting_of(row: MessageRow) -> Waiting:
-    campaign = None if row.campaign_id is None else CampaignId(row.campaign_id)
-    return Waiting(MessageId(row.id), row.priority, campaign)
-
-
-def claim_of(row: MessageRow, connection: ConnectionRow, fan: FanRow, cipher: Cipher) -> Claim:
-    """A message with all that a call needs."""
-    assert row.queued_at is not None
-    return Claim(
-        message_id=MessageId(row.id),
-        public_id=PublicId(row.public_id),
-        owner_id=OwnerId(row.user_id),
-        connection_id=ConnectionId(connection.id),
-        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
-        fan_id=FanId(row.fan_id),
-        priority=row.priority,
-        attempt_no=row.attempt_no,
-        failures=row.failures,
-        key_no=row.key_no,
-        account_id=connection.account_id,
-        access_key=cipher.decrypt(connection.access_key),
-        platform_user_id=fan.platform_user_id or "",
-        text=row.text,
-        price_cents=row.price_cents,
-        queued_at=row.queued_at,
-    )
-
-
-def queued_in_order(message_ids: Sequence[int]) -> Select[Any]:
-    """The queued ones, locked by id as `admitted` does: two writers of many never deadlock."""
-    return (
-        select(MessageRow.id)
-        .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
-        .order_by(MessageRow.id)
-        .with_for_update(key_share=True)
-    )
-
 
 class SqlMessageRepository:
     """MessageRepository on PostgreSQL."""
@@ -156,10 +56,6 @@ class SqlMessageRepository:
     def __init__(self, session: Session, cipher: Cipher) -> None:
         self._session = session
         self._cipher = cipher
-
-    def _changed(self, statement: Executable) -> int:
-        done = self._session.execute(statement, execution_options=UNSYNCHRONISED)
-        return cast("CursorResult[object]", done).rowcount
 
     # Storing and reading
 
@@ -192,10 +88,11 @@ class SqlMessageRepository:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None
             raise
-        self._changed(
+        changed(
+            self._session,
             update(ConversationRow)
             .where(ConversationRow.id == new.conversation_id)
-            .values(last_message_at=func.greatest(ConversationRow.last_message_at, new.queued_at))
+            .values(last_message_at=func.greatest(ConversationRow.last_message_at, new.queued_at)),
         )
         return message_of(row)
 
@@ -218,126 +115,7 @@ class SqlMessageRepository:
         return message_of(row) if row else None
 
     def attempts(self, message_id: MessageId) -> Sequence[Attempt]:
-        rows = self._session.scalars(
-            select(AttemptRow)
-            .where(AttemptRow.message_id == message_id)
-            .order_by(AttemptRow.attempt_no)
-        )
-        return [attempt_of(row) for row in rows]
-
-    # Waiting
-
-    def ahead(self, connection_id: ConnectionId, begun: frozenset[MessageId]) -> Mapping[int, int]:
-        counted = self._session.execute(
-            select(MessageRow.priority, func.count())
-            .where(
-                MessageRow.connection_id == connection_id,
-                MessageRow.state.in_([QUEUED, SENDING]),
-                MessageRow.hold.is_(None),
-                MessageRow.id.not_in(begun),
-            )
-            .group_by(MessageRow.priority)
-        )
-        return dict(counted.all())
-
-    def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
-        rows = self._session.scalars(
-            select(MessageRow)
-            .where(
-                MessageRow.connection_id == connection_id,
-                MessageRow.state == QUEUED,
-                MessageRow.admitted_at.is_(None),
-                MessageRow.hold.is_(None),
-                MessageRow.campaign_id.is_(None),
-                MessageRow.id <= up_to,
-            )
-            .order_by(MessageRow.id)
-            .limit(REBUILD_BATCH)
-        )
-        return [waiting_of(row) for row in rows]
-
-    def admitted(
-        self,
-        send_at: Mapping[MessageId, datetime | None],
-        slack: timedelta,
-        late: Delay = Delay.OVERTAKEN,
-    ) -> None:
-        if not send_at:
-            return
-        self._session.execute(
-            text(
-                """
-                WITH a AS (
-                  SELECT m.id, given.send_at FROM messages m
-                  JOIN unnest(cast(:ids AS bigint[]), cast(:times AS timestamptz[]))
-                    AS given(id, send_at) USING (id)
-                  WHERE m.state = 'queued' ORDER BY m.id FOR NO KEY UPDATE OF m
-                )
-                UPDATE messages m SET
-                  admitted_at = coalesce(m.admitted_at, now()),
-                  estimated_send_at = coalesce(a.send_at, m.estimated_send_at),
-                  delay = CASE WHEN m.delay IS NULL AND a.send_at > m.promised_at + :tolerance
-                               THEN :late ELSE m.delay END,
-                  wake_after = greatest(coalesce(a.send_at, now()), now()) + :slack
-                FROM a WHERE m.id = a.id
-                """
-            ),
-            {
-                "ids": list(send_at),
-                "times": list(send_at.values()),
-                "slack": slack,
-                "tolerance": timedelta(seconds=2),
-                "late": late.value,
-            },
-        )
-
-    def waiting(self) -> Iterable[tuple[Connection, Sequence[Waiting]]]:
-        connections = self._session.scalars(
-            select(ConnectionRow)
-            .where(
-                ConnectionRow.state != "disconnected",
-                select(MessageRow.id)
-                .where(MessageRow.connection_id == ConnectionRow.id, *WAITS)
-                .exists(),
-            )
-            .order_by(ConnectionRow.id)
-        ).all()
-        for row in connections:
-            connection, last = connection_of(row), 0
-            while True:
-                batch = self._session.scalars(
-                    select(MessageRow)
-                    .where(MessageRow.connection_id == row.id, MessageRow.id > last, *WAITS)
-                    .order_by(MessageRow.id)
-                    .limit(REBUILD_BATCH)
-                ).all()
-                if batch:
-                    yield connection, [waiting_of(one) for one in batch]
-                    last = batch[-1].id
-                    self._session.expunge_all()
-                if len(batch) < REBUILD_BATCH:
-                    break
-
-    def overtaken(self, connection_id: ConnectionId, priority: int, older_than: MessageId) -> None:
-        self._changed(
-            update(MessageRow)
-            .where(
-                MessageRow.id.in_(
-                    select(MessageRow.id)
-                    .where(
-                        MessageRow.connection_id == connection_id,
-                        MessageRow.state == QUEUED,
-                        MessageRow.priority > priority,
-                        MessageRow.id < older_than,
-                        MessageRow.delay.is_(None),
-                        MessageRow.promised_at.is_not(None),
-                    )
-                    .order_by(MessageRow.id)
-                    .with_for_update(key_share=True, skip_locked=True)
-                )
-            )
-            .values(delay=Delay.OVERTAKEN)
-        )
+        return attempts_of(self._session, message_id)
 
     # Sending
 
@@ -367,7 +145,8 @@ class SqlMessageRepository:
             return None
         row, connection, fan = found
         attempt_no = row.attempt_no + 1
-        self._changed(
+        changed(
+            self._session,
             update(MessageRow)
             .where(MessageRow.id == message_id)
             .values(
@@ -376,7 +155,7 @@ class SqlMessageRepository:
                 lease_until=func.now() + lease,
                 wake_after=None,
                 admitted_at=func.coalesce(MessageRow.admitted_at, func.now()),
-            )
+            ),
         )
         self._session.add(
             AttemptRow(
@@ -402,10 +181,11 @@ class SqlMessageRepository:
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
         self._close_attempt(claim, Result(Outcome.NOT_CALLED))
         return bool(
-            self._changed(
+            changed(
+                self._session,
                 update(MessageRow)
                 .where(*self._fence(claim))
-                .values(state=QUEUED, lease_until=None, wake_after=func.now() + wake_in)
+                .values(state=QUEUED, lease_until=None, wake_after=func.now() + wake_in),
             )
         )
 
@@ -445,7 +225,11 @@ class SqlMessageRepository:
             }
         if state is State.FAILED:
             values["failed_at"] = func.now()
-        return state if self._changed(update(MessageRow).where(*where).values(values)) else None
+        return (
+            state
+            if changed(self._session, update(MessageRow).where(*where).values(values))
+            else None
+        )
 
     @staticmethod
     def _unless_held(claim: Claim, platform_id: str | None) -> Any:
@@ -471,7 +255,8 @@ class SqlMessageRepository:
         )
 
     def _close_attempt(self, claim: Claim, result: Result) -> None:
-        self._changed(
+        changed(
+            self._session,
             update(AttemptRow)
             .where(
                 AttemptRow.message_id == claim.message_id,
@@ -488,7 +273,7 @@ class SqlMessageRepository:
                 error_code=result.error_code,
                 detail=result.detail,
                 platform_message_id=result.platform_message_id,
-            )
+            ),
         )
 
     # Decisions outside a call
@@ -530,133 +315,28 @@ class SqlMessageRepository:
         if state is State.SENT:
             values |= {"platform_message_id": platform_message_id, "sent_at": sent_at}
         return bool(
-            self._changed(
+            changed(
+                self._session,
                 update(MessageRow)
                 .where(
                     MessageRow.id == message.id,
                     MessageRow.state == message.state,
                     MessageRow.attempt_no == message.attempt_no,
                 )
-                .values(values)
+                .values(values),
             )
         )
 
     def dead_letter(self, public_id: UUID) -> None:
-        self._changed(
+        changed(
+            self._session,
             update(MessageRow)
             .where(
                 MessageRow.public_id == public_id,
                 MessageRow.state.in_([QUEUED, SENDING, UNKNOWN, State.FAILED.value]),
             )
-            .values(dead_lettered_at=func.now())
+            .values(dead_lettered_at=func.now()),
         )
-
-    # Healing
-
-    def expire_leases(self, limit: int, grace: timedelta) -> int:
-        expired = (
-            select(MessageRow.id)
-            .where(MessageRow.state == SENDING, MessageRow.lease_until < func.now())
-            .order_by(MessageRow.lease_until)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        return self._changed(
-            update(MessageRow)
-            .where(MessageRow.id.in_(expired))
-            .values(state=UNKNOWN, lease_until=None, wake_after=func.now() + grace)
-        )
-
-    def overdue(self, limit: int) -> Sequence[Message]:
-        rows = self._session.scalars(
-            self._due(QUEUED, limit).where(MessageRow.hold.is_(None))
-        ).all()
-        found = [message_of(row) for row in rows]
-        self._work_on(found)
-        return found
-
-    def unsettled(self, limit: int) -> Sequence[Unsettled]:
-        rows = self._session.scalars(self._due(UNKNOWN, limit)).all()
-        found = [self._unsettled(row) for row in rows]
-        self._work_on([one.message for one in found])
-        return found
-
-    def _due(self, state: str, limit: int) -> Any:
-        return (
-            select(MessageRow)
-            .join(ConnectionRow, ConnectionRow.id == MessageRow.connection_id)
-            .where(
-                MessageRow.state == state,
-                MessageRow.wake_after <= func.now(),
-                ConnectionRow.state == "active",
-            )
-            .order_by(MessageRow.wake_after)
-            .limit(limit)
-            .with_for_update(of=MessageRow, skip_locked=True, key_share=True)
-        )
-
-    def _work_on(self, messages: Sequence[Message]) -> None:
-        if messages:
-            self._changed(
-                update(MessageRow)
-                .where(MessageRow.id.in_([message.id for message in messages]))
-                .values(wake_after=func.now() + WORKING)
-            )
-
-    def _unsettled(self, row: MessageRow) -> Unsettled:
-        connection = self._session.get_one(ConnectionRow, row.connection_id)
-        fan = self._session.get_one(FanRow, row.fan_id)
-        return Unsettled(
-            message=message_of(row),
-            claim=claim_of(row, connection, fan, self._cipher),
-            attempts=self.attempts(MessageId(row.id)),
-        )
-
-    def twins(self, message: Message) -> int:
-        called_before = and_(MessageRow.state == QUEUED, MessageRow.attempt_no > 0)
-        count = self._session.scalar(
-            select(func.count()).where(
-                MessageRow.connection_id == message.connection_id,
-                MessageRow.fan_id == message.fan_id,
-                or_(MessageRow.state.in_([SENDING, UNKNOWN]), called_before),
-                MessageRow.text == message.text,
-                func.coalesce(MessageRow.price_cents, 0) == (message.price_cents or 0),
-            )
-        )
-        return count or 0
-
-    def put_off(self, message_id: MessageId, wake_in: timedelta | None) -> None:
-        self._changed(
-            update(MessageRow)
-            .where(MessageRow.id == message_id)
-            .values(wake_after=None if wake_in is None else func.now() + wake_in)
-        )
-
-    def refused(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
-        self._changed(
-            update(MessageRow)
-            .where(MessageRow.id.in_(queued_in_order(message_ids)))
-            .values(wake_tries=MessageRow.wake_tries + 1, wake_after=func.now() + wake_in)
-        )
-
-    def wake(self, message_ids: Sequence[int], wake_in: timedelta) -> None:
-        """Look at queued rows in `wake_in`, without counting a try."""
-        self._changed(
-            update(MessageRow)
-            .where(MessageRow.id.in_(queued_in_order(message_ids)))
-            .values(wake_after=func.now() + wake_in)
-        )
-
-    def holds_platform_id(
-        self, connection_id: ConnectionId, platform_ids: Sequence[str]
-    ) -> frozenset[str]:
-        held = self._session.scalars(
-            select(MessageRow.platform_message_id).where(
-                MessageRow.connection_id == connection_id,
-                MessageRow.platform_message_id.in_(platform_ids),
-            )
-        )
-        return frozenset(one for one in held if one is not None)
 
     # Counting
 
@@ -692,9 +372,3 @@ class SqlMessageRepository:
             )
         ).one()
         return StatusCounts(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
-
-
-WAITS = (
-    MessageRow.state == QUEUED,
-    MessageRow.hold.is_(None),
-)

@@ -17,7 +17,7 @@ from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.fans import Fan, FanId
 from domain.messages import Delay
 from domain.pacing import Learned
-from domain.ports import FanPage, Recipient
+from domain.repositories import FanPage, Recipient
 from domain.users import OwnerId, Role, User, UserId
 from infra.db.tables import AttemptRow, ConnectionRow, ConversationRow, FanRow, MessageRow, UserRow
 

@@ -15,7 +15,7 @@ from domain.connections import ConnectionId
 from domain.errors import Unavailable
 from domain.fans import FanId
 from domain.messages import Message
-from domain.ports import UnitOfWork
+from domain.repositories import UnitOfWork
 from domain.services.connections import ConnectionService
 from domain.services.fans import FanService
 from domain.services.messages import MessageService

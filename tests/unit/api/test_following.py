@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.messages import Hold, Outcome, State
-from domain.ports import Result
+from domain.repositories import Result
 from tests.unit.api.conftest import World
 
 MESSAGES = "/api/onlyfans/messages"
@@ -40,8 +40,8 @@ def test_a_waiting_message_says_why_it_waits_and_its_place(world: World) -> None
         world.send()
     message = world.data.messages()[1]
     with world.data.open() as work:
-        waiting = work.messages.admissible(world.connection, message.id)
-        work.messages.admitted(
+        waiting = work.queue.admissible(world.connection, message.id)
+        work.queue.admitted(
             {one.message_id: message.promised_at for one in waiting}, timedelta(seconds=60)
         )
         work.commit()

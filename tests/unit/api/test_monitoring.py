@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from domain.messages import Outcome, State
-from domain.ports import Result
+from domain.repositories import Result
 from tests.unit.api.conftest import World
 
 

@@ -1,0 +1,146 @@
+"""Rows as domain values, and what several repositories ask of rows."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Executable, Select, select
+from sqlalchemy.orm import Session
+
+from domain.campaigns import CampaignId
+from domain.connections import ConnectionId
+from domain.conversations import ConversationId
+from domain.fans import FanId
+from domain.messages import (
+    Attachment,
+    Attempt,
+    Claim,
+    Delay,
+    Hold,
+    Message,
+    MessageId,
+    Outcome,
+    PublicId,
+    State,
+)
+from domain.pacing import Waiting
+from domain.users import OwnerId
+from infra.cipher import Cipher
+from infra.db.tables import (
+    AttemptRow,
+    ConnectionRow,
+    FanRow,
+    MessageRow,
+)
+
+QUEUED, SENDING, UNKNOWN = State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value
+# Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
+UNSYNCHRONISED = {"synchronize_session": False}
+
+
+def message_of(row: MessageRow) -> Message:
+    assert row.state is not None
+    assert row.queued_at is not None
+    return Message(
+        id=MessageId(row.id),
+        public_id=PublicId(row.public_id),
+        owner_id=OwnerId(row.user_id),
+        connection_id=ConnectionId(row.connection_id),
+        conversation_id=ConversationId(row.conversation_id),
+        fan_id=FanId(row.fan_id),
+        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
+        text=row.text,
+        price_cents=row.price_cents,
+        attachments=tuple(Attachment(item["type"], item["url"]) for item in row.attachments),
+        metadata=row.metadata_,
+        priority=row.priority,
+        state=State(row.state),
+        hold=Hold(row.hold) if row.hold else None,
+        queued_at=row.queued_at,
+        promised_at=row.promised_at,
+        estimated_send_at=row.estimated_send_at,
+        delay=Delay(row.delay) if row.delay else None,
+        admitted_at=row.admitted_at,
+        wake_after=row.wake_after,
+        wake_tries=row.wake_tries,
+        lease_until=row.lease_until,
+        attempt_no=row.attempt_no,
+        failures=row.failures,
+        key_no=row.key_no,
+        platform_message_id=row.platform_message_id,
+        error_code=row.error_code,
+        error_detail=row.error_detail,
+        sent_at=row.sent_at,
+        dead_lettered_at=row.dead_lettered_at,
+    )
+
+
+def attempt_of(row: AttemptRow) -> Attempt:
+    return Attempt(
+        message_id=MessageId(row.message_id),
+        attempt_no=row.attempt_no,
+        send_key=row.send_key,
+        claimed_at=row.claimed_at,
+        slot_at=row.slot_at,
+        interval_ms=row.interval_ms,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        http_status=row.http_status,
+        error_code=row.error_code,
+        detail=row.detail,
+        platform_message_id=row.platform_message_id,
+    )
+
+
+def waiting_of(row: MessageRow) -> Waiting:
+    campaign = None if row.campaign_id is None else CampaignId(row.campaign_id)
+    return Waiting(MessageId(row.id), row.priority, campaign)
+
+
+def claim_of(row: MessageRow, connection: ConnectionRow, fan: FanRow, cipher: Cipher) -> Claim:
+    """A message with all that a call needs."""
+    assert row.queued_at is not None
+    return Claim(
+        message_id=MessageId(row.id),
+        public_id=PublicId(row.public_id),
+        owner_id=OwnerId(row.user_id),
+        connection_id=ConnectionId(connection.id),
+        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
+        fan_id=FanId(row.fan_id),
+        priority=row.priority,
+        attempt_no=row.attempt_no,
+        failures=row.failures,
+        key_no=row.key_no,
+        account_id=connection.account_id,
+        access_key=cipher.decrypt(connection.access_key),
+        platform_user_id=fan.platform_user_id or "",
+        text=row.text,
+        price_cents=row.price_cents,
+        queued_at=row.queued_at,
+    )
+
+
+def attempts_of(session: Session, message_id: MessageId) -> Sequence[Attempt]:
+    """A message's ledger, oldest attempt first."""
+    rows = session.scalars(
+        select(AttemptRow)
+        .where(AttemptRow.message_id == message_id)
+        .order_by(AttemptRow.attempt_no)
+    )
+    return [attempt_of(row) for row in rows]
+
+
+def queued_in_order(message_ids: Sequence[int]) -> Select[Any]:
+    """The queued ones, locked by id as `admitted` does: two writers of many never deadlock."""
+    return (
+        select(MessageRow.id)
+        .where(MessageRow.id.in_(message_ids), MessageRow.state == QUEUED)
+        .order_by(MessageRow.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def changed(session: Session, statement: Executable) -> int:
+    """Execute an UPDATE; returns how many rows it changed."""
+    done = session.execute(statement, execution_options=UNSYNCHRONISED)
+    return cast("CursorResult[object]", done).rowcount
