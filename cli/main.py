@@ -1,23 +1,40 @@
-"""The `huntaze` command."""
+"""The `huntaze` command. A command's module is imported when it is asked for: starting the system
+must not first load what only an audit needs."""
+
+from importlib import import_module
 
 import click
 
-from cli.audit import audit
-from cli.connections import connection
-from cli.database import demo_data, migrate
-from cli.dev import dev
-from cli.doctor import doctor
-from cli.simulator import simulator
-from cli.users import token, user
+COMMANDS = {
+    "dev": "cli.dev",
+    "doctor": "cli.doctor",
+    "audit": "cli.audit",
+    "connection": "cli.connections",
+    "user": "cli.users",
+    "token": "cli.users",
+    "migrate": "cli.database",
+    "demo-data": "cli.database",
+    "simulator": "cli.simulator",
+}
 
 
-@click.group()
+class Huntaze(click.Group):
+    """Finds commands by COMMANDS."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[name]), name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Huntaze)
 def huntaze() -> None:
     """Run Huntaze, and look after it."""
-
-
-for command in (dev, doctor, audit, connection, user, token, migrate, demo_data, simulator):
-    huntaze.add_command(command)
 
 
 def main() -> None:

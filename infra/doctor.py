@@ -20,9 +20,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.events import Event, Probed
 from domain.ports import RoomUnavailable, StatusCache
-from infra.bus.broker import MAX_RECEIVES
 from infra.bus.client import SqsFailed, attempt, make_client
 from infra.bus.publisher import SqsBus
+from infra.bus.routing import MAX_RECEIVES
 from infra.db.migrate import pending
 from infra.redis.waiting_room import RedisWaitingRoom
 from infra.settings import QUEUES, Settings

@@ -23,7 +23,7 @@ from structlog.contextvars import bound_contextvars
 from infra.bus.client import make_client
 from infra.bus.envelope import Call, NotUnderstood, decode
 from infra.bus.inbox import Inbox, Received
-from infra.bus.routing import tasks_on
+from infra.bus.routing import MAX_RECEIVES, tasks_on
 from infra.logging import failure, get_logger
 from infra.settings import Settings
 
@@ -42,9 +42,6 @@ READ_SLACK_SECONDS = 5
 CONNECT_SECONDS = 3
 # While SQS is away, between two tries.
 LONGEST_PAUSE_SECONDS = 10.0
-# The redrive policy of every queue: the fifth receive is the last.
-MAX_RECEIVES = 5
-
 LastFailure = Callable[[str, dict[str, Any]], None]
 
 

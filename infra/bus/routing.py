@@ -25,6 +25,9 @@ ROUTES = (
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 
+# The redrive policy of every queue: the fifth receive is the last.
+MAX_RECEIVES = 5
+
 BY_EVENT = {route.event: route for route in ROUTES}
 BY_TASK = {route.task: route for route in ROUTES}
 
