@@ -185,7 +185,8 @@ class MessageRepository(Protocol):
         ...
 
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
-        """sending -> queued under the fence; the attempt is closed as NOT_CALLED."""
+        """sending -> queued under the fence, with RETRY as its delay unless it has one; the attempt
+        is closed as NOT_CALLED."""
         ...
 
     def record(
@@ -237,8 +238,11 @@ class QueueRepository(Protocol):
         """Priority -> rows queued, or sending and not in `begun`: who goes before a new one."""
         ...
 
-    def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
-        """Direct rows, queued, not held and never admitted, with ids up to `up_to`, in id order."""
+    def admissible(
+        self, connection_id: ConnectionId, up_to: MessageId, limit: int
+    ) -> Sequence[Waiting]:
+        """The first direct rows, queued, not held and never admitted, with ids up to `up_to`, in id
+        order."""
         ...
 
     def admitted(
@@ -291,6 +295,10 @@ class QueueRepository(Protocol):
 
     def wake(self, message_ids: Sequence[MessageId], wake_in: timedelta) -> None:
         """Look at queued rows in `wake_in`, without counting a try."""
+        ...
+
+    def recovering(self) -> None:
+        """Queued rows leave later than promised after a rebuild, and say why."""
         ...
 
     def waiting(self) -> Iterable[tuple[Connection, Sequence[Waiting]]]:

@@ -7,7 +7,7 @@ call, and nothing here retries a call.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,7 +24,7 @@ from domain.messages import (
     State,
     next_state,
 )
-from domain.pacing import Beginning, Permit
+from domain.pacing import Beginning, Permit, Waiting
 from domain.ports import (
     Journal,
     Platform,
@@ -44,6 +44,8 @@ T = TypeVar("T")
 # minute, a call this late could put an eleventh message into somebody's minute.
 LATEST = 0.25
 BEGIN_TRIES = 3
+# Rows admitted in one script and one UPDATE.
+ADMIT_BATCH = 1000
 # Kept of the task's deadline for writing down what the call proved.
 RECORDING = timedelta(seconds=2)
 # While an earlier call with the same key runs, its answer is asked for again soon.
@@ -77,6 +79,15 @@ class Call:
     slot: Slot
     answer: SendAnswer
     duration_ms: float
+
+
+def _error_code(answer: SendAnswer, state: State) -> str | None:
+    """The platform's word for it, except where our own count of its proofs decided."""
+    if state is State.SENT:
+        return None
+    if state is State.FAILED and RULES[answer.outcome].counts:
+        return answer.outcome
+    return answer.error_code or answer.outcome
 
 
 class DeliveryService:
@@ -124,28 +135,46 @@ class DeliveryService:
             self.deliver(permit)
 
     def _admit(self, connection_id: ConnectionId, up_to: MessageId) -> Permit | None:
+        permit: Permit | None = None
+        while True:
+            waiting, given = self._admit_batch(connection_id, up_to, go=permit is None)
+            permit = permit or given
+            if len(waiting) < ADMIT_BATCH:
+                return permit
+
+    def _admit_batch(
+        self, connection_id: ConnectionId, up_to: MessageId, *, go: bool
+    ) -> tuple[Sequence[Waiting], Permit | None]:
+        """The rows admitted, and the permit of the head of the queue if it may go now."""
         with self._open() as work:
             connection = work.connections.by_id(connection_id)
-            waiting = work.queue.admissible(connection_id, up_to)
+            waiting = work.queue.admissible(connection_id, up_to, ADMIT_BATCH)
             if waiting:
                 most_urgent = min(one.priority for one in waiting)
                 work.queue.overtaken(connection_id, most_urgent, up_to)
                 work.commit()
         if connection is None or not waiting:
-            return None
+            return [], None
         try:
-            admission = self._room.admit(self._rules.pace(connection), waiting, go=True)
+            admission = self._room.admit(self._rules.pace(connection), waiting, go=go)
         except RoomUnavailable as problem:
             # The rebuild admits every queued row; until then nothing may leave anyway.
             self._journal.note("admission_postponed", reason=str(problem))
-            return None
+            return [], None
         going = admission.go.message_id if admission.go else None
         waits = [one for one in waiting if one.message_id != going]
         if waits:
+            self._mark_admitted(estimates(admission, waits))
+        return waiting, admission.go
+
+    def _mark_admitted(self, send_at: Mapping[MessageId, datetime | None]) -> None:
+        try:
             with self._open() as work:
-                work.queue.admitted(estimates(admission, waits), self._rules.overdue_after)
+                work.queue.admitted(send_at, self._rules.overdue_after)
                 work.commit()
-        return admission.go
+        except Unavailable as problem:
+            # Their wake-up admits them again, which changes nothing; a permit must not be lost.
+            self._journal.note("admission_unmarked", reason=str(problem))
 
     def deliver(self, permit: Permit) -> None:
         """Send the permit's message, unless it is no longer to be sent. A permit delivered twice
@@ -154,10 +183,13 @@ class DeliveryService:
             self._free(permit, put_back=True)
             return
         started = self._monotonic()
-        claim = self._patiently(
-            lambda: self._claim(permit.message_id),
-            until=started + (self._rules.deadline - self._rules.platform_timeout).total_seconds(),
-        )
+        patience = (self._rules.deadline - self._rules.platform_timeout).total_seconds()
+        try:
+            claim = self._patiently(lambda: self._claim(permit.message_id), started + patience)
+        except Unavailable as problem:
+            self._journal.note("claim_postponed", reason=str(problem))
+            self._free(permit, put_back=True)
+            return
         if claim is None:
             self._free(permit)
             return
@@ -233,7 +265,7 @@ class DeliveryService:
             started_at=instant(slot.start_ms),
             finished_at=instant(slot.start_ms + call.duration_ms),
             http_status=answer.http_status,
-            error_code=answer.error_code or (None if state is State.SENT else answer.outcome),
+            error_code=_error_code(answer, state),
             detail=answer.detail,
             platform_message_id=answer.platform_message_id,
         )

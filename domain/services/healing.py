@@ -153,6 +153,8 @@ class HealingService:
             return 0
         with self._open() as work:
             count = self._room.rebuild(self._rows(work.queue.waiting()))
+            work.queue.recovering()
+            work.commit()
         self._journal.note("waiting_room_rebuilt", messages=count)
         return count
 

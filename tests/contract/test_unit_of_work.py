@@ -278,14 +278,14 @@ def test_admissible_rows_come_in_order_and_only_once(world: World) -> None:
     queued(world, hold=Hold.MEDIA)
 
     with world.open() as work:
-        found = work.queue.admissible(world.connection, rows[1].id)
+        found = work.queue.admissible(world.connection, rows[1].id, 10)
         assert list(found) == [Waiting(rows[0].id, 5), Waiting(rows[1].id, 1)]
         work.queue.admitted({rows[0].id: NOW, rows[1].id: None}, MINUTE)
         work.commit()
     with world.open() as work:
-        assert [one.message_id for one in work.queue.admissible(world.connection, rows[2].id)] == [
-            rows[2].id
-        ]
+        assert [
+            one.message_id for one in work.queue.admissible(world.connection, rows[2].id, 10)
+        ] == [rows[2].id]
     assert read(world, rows[0]).estimated_send_at == NOW
     assert read(world, rows[1]).estimated_send_at == NOW + SECOND
     assert read(world, rows[1]).admitted_at is not None
@@ -345,7 +345,7 @@ def test_not_called_gives_the_row_back_and_closes_the_attempt(world: World) -> N
         work.commit()
 
     assert returned
-    assert read(world, message).state is State.QUEUED
+    assert (read(world, message).state, read(world, message).delay) == (State.QUEUED, Delay.RETRY)
     with world.open() as work:
         [attempt] = work.messages.attempts(message.id)
     assert attempt.outcome is Outcome.NOT_CALLED
@@ -503,6 +503,16 @@ def test_a_change_outside_the_table_raises(world: World) -> None:
 
     with world.open() as work, pytest.raises(IllegalTransition):
         work.messages.move(message, State.DELIVERED)
+
+
+def test_after_a_rebuild_what_waits_says_that_it_is_late(world: World) -> None:
+    waits, unpromised = queued(world), queued(world, promised_at=None)
+
+    with world.open() as work:
+        work.queue.recovering()
+        work.commit()
+
+    assert [read(world, one).delay for one in (waits, unpromised)] == [Delay.RECOVERY, None]
 
 
 def test_waiting_streams_each_connection_with_its_rows(world: World) -> None:

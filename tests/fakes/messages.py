@@ -125,7 +125,13 @@ class FakeMessageRepository(Rows):
         message = self._session.write().messages[claim.message_id]
         if not self._fence_holds(claim, message):
             return False
-        self._change(message, state=State.QUEUED, lease_until=None, wake_after=self._due(wake_in))
+        self._change(
+            message,
+            state=State.QUEUED,
+            lease_until=None,
+            wake_after=self._due(wake_in),
+            delay=message.delay or Delay.RETRY,
+        )
         return True
 
     def record(

@@ -37,12 +37,14 @@ class FakeQueueRepository(Rows):
             and one.id not in begun
         )
 
-    def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
+    def admissible(
+        self, connection_id: ConnectionId, up_to: MessageId, limit: int
+    ) -> Sequence[Waiting]:
         return [
             waiting_of(one)
             for one in self._queued(connection_id)
             if one.admitted_at is None and one.campaign_id is None and one.id <= up_to
-        ]
+        ][:limit]
 
     def overtaken(self, connection_id: ConnectionId, priority: int, older_than: MessageId) -> None:
         self._session.write()
@@ -69,6 +71,12 @@ class FakeQueueRepository(Rows):
                 delay=one.delay or (late if is_late else None),
                 wake_after=max(moment or now, now) + slack,
             )
+
+    def recovering(self) -> None:
+        self._session.write()
+        for one in self._all:
+            if one.state is State.QUEUED and not one.hold and one.promised_at:
+                self._change(one, delay=one.delay or Delay.RECOVERY)
 
     def waiting(self) -> Iterable[tuple[Connection, Sequence[Waiting]]]:
         for connection in list(self._session.rows.connections.values()):

@@ -11,6 +11,7 @@ from domain.messages import (
     RULES,
     TRANSITIONS,
     Delay,
+    Draft,
     Outcome,
     State,
     generate_message_id,
@@ -18,6 +19,7 @@ from domain.messages import (
     send_key,
 )
 from domain.ports import SendAnswer
+from domain.services.delivery import ADMIT_BATCH
 from domain.services.rules import SendingRules
 from tests.fakes.platform import Turn
 from tests.sending import INTERVAL, START, Desk
@@ -69,6 +71,19 @@ def test_one_event_admits_every_older_row_in_order() -> None:
     desk.run(20)
 
     assert [call.text for call in desk.platform.delivered] == texts
+
+
+def test_one_event_admits_more_rows_than_one_batch_holds() -> None:
+    desk = Desk()
+    items = [(f"fan_{desk.fan}", Draft(f"text {number}")) for number in range(ADMIT_BATCH + 5)]
+    desk.messages.send_batch(desk.caller, items, desk.at)
+    desk.bus.events = desk.bus.events[-1:]
+
+    desk.work()
+
+    with desk.data.open() as work:
+        assert work.queue.admissible(desk.connection, desk.data.messages()[-1].id, 10) == []
+    assert sum(desk.room.view([desk.connection])[0].waiting.values()) == ADMIT_BATCH + 4
 
 
 def test_a_more_urgent_message_overtakes_those_that_wait() -> None:
@@ -361,6 +376,30 @@ def test_a_connection_that_goes_away_while_recording_is_asked_again() -> None:
     desk.data.open = real
 
     assert desk.message(result).state is State.SENT
+
+
+def test_a_database_that_stays_away_costs_neither_the_permit_nor_the_message() -> None:
+    desk = Desk()
+    desk.send("one")
+    second = desk.send("two")
+    desk.work()
+    desk.wait(6)
+    [permit] = desk.release()
+    real = desk.data.open
+
+    def away():
+        raise Unavailable("gone")
+
+    desk.data.open = away
+    desk.use(desk.rules)
+    desk.delivery.deliver(permit)
+    desk.data.open = real
+    desk.use(desk.rules)
+    assert desk.room.view([desk.connection])[0].in_flight == 0
+
+    desk.run(10)
+
+    assert desk.message(second).state is State.SENT
 
 
 def test_a_foreign_producers_message_is_stored_and_sent() -> None:

@@ -185,7 +185,12 @@ class SqlMessageRepository:
                 self._session,
                 update(MessageRow)
                 .where(*self._fence(claim))
-                .values(state=QUEUED, lease_until=None, wake_after=func.now() + wake_in),
+                .values(
+                    state=QUEUED,
+                    lease_until=None,
+                    wake_after=func.now() + wake_in,
+                    delay=func.coalesce(MessageRow.delay, Delay.RETRY),
+                ),
             )
         )
 

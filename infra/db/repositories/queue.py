@@ -65,7 +65,9 @@ class SqlQueueRepository:
         )
         return dict(counted.all())
 
-    def admissible(self, connection_id: ConnectionId, up_to: MessageId) -> Sequence[Waiting]:
+    def admissible(
+        self, connection_id: ConnectionId, up_to: MessageId, limit: int
+    ) -> Sequence[Waiting]:
         rows = self._session.scalars(
             select(MessageRow)
             .where(
@@ -77,7 +79,7 @@ class SqlQueueRepository:
                 MessageRow.id <= up_to,
             )
             .order_by(MessageRow.id)
-            .limit(REBUILD_BATCH)
+            .limit(limit)
         )
         return [waiting_of(row) for row in rows]
 
@@ -114,6 +116,14 @@ class SqlQueueRepository:
                 "tolerance": timedelta(seconds=2),
                 "late": late.value,
             },
+        )
+
+    def recovering(self) -> None:
+        changed(
+            self._session,
+            update(MessageRow)
+            .where(*WAITS, MessageRow.delay.is_(None), MessageRow.promised_at.is_not(None))
+            .values(delay=Delay.RECOVERY),
         )
 
     def waiting(self) -> Iterable[tuple[Connection, Sequence[Waiting]]]:
