@@ -40,7 +40,7 @@ def test_a_waiting_message_says_why_it_waits_and_its_place(world: World) -> None
         world.send()
     message = world.data.messages()[1]
     with world.data.open() as work:
-        waiting = work.queue.admissible(world.connection, message.id)
+        waiting = work.queue.admissible(world.connection, message.id, 10)
         work.queue.admitted(
             {one.message_id: message.promised_at for one in waiting}, timedelta(seconds=60)
         )
