@@ -4,9 +4,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from infra.logging import configure_logging
-
 from infra.local.environment import running_environment
+from infra.logging import configure_logging
 from infra.settings import Settings, load_settings_or_exit
 from infra.wiring import Services, build
 
