@@ -1,10 +1,13 @@
 """The engine: timeouts on every connection, and a pool that fails fast instead of queueing."""
 
 import contextlib
+import select
 
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from domain.errors import Unavailable
 from infra.settings import Settings
@@ -25,12 +28,11 @@ def make_engine(settings: Settings) -> Engine:
         if url.startswith(prefix):
             url = "postgresql+psycopg://" + url.removeprefix(prefix)
     statement_ms = int(settings.statement_timeout_seconds * 1000)
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=settings.statement_timeout_seconds,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": 3,
             "application_name": "huntaze",
@@ -43,6 +45,16 @@ def make_engine(settings: Settings) -> Engine:
             "tcp_user_timeout": 10_000,
         },
     )
+    event.listen(engine, "checkout", notice_closed)
+    return engine
+
+
+def notice_closed(connection: DBAPIConnection, _: ConnectionPoolEntry, _proxy: object) -> None:
+    """Replace a pooled connection that the server has closed: one look at the socket instead of a
+    query before every transaction. An idle connection has nothing to say but good-bye."""
+    readable, *_others = select.select([connection.pgconn.socket], [], [], 0)
+    if readable:
+        raise DisconnectionError
 
 
 class HealingTurn:

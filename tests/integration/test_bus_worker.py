@@ -63,7 +63,8 @@ def test_survives_bad_answers_and_then_delivers(
 
     eventually(lambda: sqs.left() == NOTHING)
     assert worker.runs() == ["after the storm"]
-    assert len(worker.lines("receive_failed")) == len(
+    # A busy machine may add a failure of its own.
+    assert len(worker.lines("receive_failed")) >= len(
         [status for _, status in answers if status != 200]
     )
 

@@ -5,16 +5,29 @@ both win. Leases and wake-ups are computed by PostgreSQL's clock, the only one a
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    bindparam,
+    func,
+    select,
+    update,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
+from domain.campaigns import CampaignId
+from domain.connections import ConnectionId
 from domain.errors import Conflict
+from domain.fans import FanId
 from domain.messages import (
     PROVABLE,
     Attempt,
@@ -24,9 +37,9 @@ from domain.messages import (
     MessageId,
     NewMessage,
     Outcome,
+    PublicId,
     State,
     check_transition,
-    send_key,
 )
 from domain.repositories import Result, StatusCounts
 from domain.users import OwnerId
@@ -37,16 +50,101 @@ from infra.db.repositories.rows import (
     UNKNOWN,
     attempts_of,
     changed,
-    claim_of,
     message_of,
 )
 from infra.db.tables import (
     AttemptRow,
-    CampaignRow,
-    ConnectionRow,
     ConversationRow,
-    FanRow,
     MessageRow,
+)
+
+# The two statements of every delivery, as text: built anew each time they cost more than they run.
+CLAIM = sql(
+    """
+    WITH found AS (
+      SELECT m.id, c.account_id, c.access_key, f.platform_user_id
+      FROM messages m
+      JOIN platform_connections c ON c.id = m.connection_id
+      JOIN fans f ON f.id = m.fan_id
+      WHERE m.id = :id AND m.state = 'queued' AND m.hold IS NULL AND c.state = 'active'
+        AND f.platform_user_id IS NOT NULL
+        AND (m.campaign_id IS NULL OR EXISTS (
+          SELECT FROM campaigns k WHERE k.id = m.campaign_id AND k.status = 'active' FOR SHARE))
+      -- Shared, so that a pause waits for this claim and then counts it.
+      FOR NO KEY UPDATE OF m FOR SHARE OF c
+    )
+    UPDATE messages m SET
+      state = 'sending',
+      attempt_no = m.attempt_no + 1,
+      lease_until = now() + :lease,
+      wake_after = NULL,
+      admitted_at = coalesce(m.admitted_at, now())
+    FROM found WHERE m.id = found.id
+    RETURNING m.public_id, m.user_id, m.connection_id, m.campaign_id, m.fan_id, m.priority,
+      m.attempt_no, m.failures, m.key_no, m.text, m.price_cents, m.queued_at,
+      found.account_id, found.access_key, found.platform_user_id
+    """
+)
+OPEN_ATTEMPT = sql(
+    """
+    INSERT INTO message_attempts (message_id, connection_id, attempt_no, send_key)
+    VALUES (:id, :connection_id, :attempt_no, :send_key)
+    """
+)
+# Proof of sent needs no fence. A platform id that another row holds is left out: what the platform
+# said stays in the ledger, and the message still counts as sent.
+RECORD = sql(
+    """
+    WITH closed AS (
+      UPDATE message_attempts SET
+        slot_at = :slot_at, interval_ms = :interval_ms, started_at = :started_at,
+        finished_at = :finished_at, outcome = :outcome, http_status = :http_status,
+        error_code = :error_code, detail = :detail, platform_message_id = :platform_message_id
+      WHERE message_id = :id AND attempt_no = :attempt_no AND outcome IS NULL
+    )
+    UPDATE messages m SET
+      state = :state,
+      failures = :failures,
+      key_no = :key_no,
+      lease_until = NULL,
+      wake_after = now() + cast(:wake_in AS interval),
+      delay = coalesce(:delay, m.delay),
+      error_code = :shown_code,
+      error_detail = :shown_detail,
+      failed_at = CASE WHEN :state = 'failed' THEN now() ELSE m.failed_at END,
+      sent_at = CASE WHEN :is_sent THEN :started_at ELSE m.sent_at END,
+      dead_lettered_at = CASE WHEN :is_sent THEN NULL ELSE m.dead_lettered_at END,
+      platform_message_id = CASE WHEN :is_sent AND NOT EXISTS (
+          SELECT FROM messages other
+          WHERE other.connection_id = :connection_id AND other.id <> :id
+            AND other.platform_message_id = :platform_message_id)
+        THEN :platform_message_id ELSE m.platform_message_id END
+    WHERE m.id = :id AND (
+      (m.attempt_no = :attempt_no AND m.state IN ('sending', 'unknown'))
+      OR (:is_sent AND m.state = ANY(:provable)))
+    RETURNING m.id
+    """
+).bindparams(
+    bindparam("slot_at", type_=DateTime(timezone=True)),
+    bindparam("started_at", type_=DateTime(timezone=True)),
+    bindparam("finished_at", type_=DateTime(timezone=True)),
+    bindparam("interval_ms", type_=Float),
+    bindparam("http_status", type_=BigInteger),
+    bindparam("is_sent", type_=Boolean),
+    bindparam("provable", type_=ARRAY(TEXT)),
+    *(
+        bindparam(name, type_=TEXT)
+        for name in (
+            "state",
+            "outcome",
+            "delay",
+            "error_code",
+            "detail",
+            "platform_message_id",
+            "shown_code",
+            "shown_detail",
+        )
+    ),
 )
 
 
@@ -120,63 +218,37 @@ class SqlMessageRepository:
     # Sending
 
     def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
-        campaign_goes = or_(
-            MessageRow.campaign_id.is_(None),
-            select(CampaignRow.id)
-            .where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.status == "active")
-            .with_for_update(read=True)
-            .exists(),
-        )
-        found = self._session.execute(
-            select(MessageRow, ConnectionRow, FanRow)
-            .join(ConnectionRow, ConnectionRow.id == MessageRow.connection_id)
-            .join(FanRow, FanRow.id == MessageRow.fan_id)
-            .where(
-                MessageRow.id == message_id,
-                MessageRow.state == QUEUED,
-                MessageRow.hold.is_(None),
-                ConnectionRow.state == "active",
-                FanRow.platform_user_id.is_not(None),
-                campaign_goes,
-            )
-            .with_for_update(of=MessageRow, key_share=True)
-        ).one_or_none()
-        if found is None or not self._still_active(found[1].id):
+        row = self._session.execute(CLAIM, {"id": message_id, "lease": lease}).one_or_none()
+        if row is None:
             return None
-        row, connection, fan = found
-        attempt_no = row.attempt_no + 1
-        changed(
-            self._session,
-            update(MessageRow)
-            .where(MessageRow.id == message_id)
-            .values(
-                state=SENDING,
-                attempt_no=attempt_no,
-                lease_until=func.now() + lease,
-                wake_after=None,
-                admitted_at=func.coalesce(MessageRow.admitted_at, func.now()),
-            ),
+        claim = Claim(
+            message_id=message_id,
+            public_id=PublicId(row.public_id),
+            owner_id=OwnerId(row.user_id),
+            connection_id=ConnectionId(row.connection_id),
+            campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
+            fan_id=FanId(row.fan_id),
+            priority=row.priority,
+            attempt_no=row.attempt_no,
+            failures=row.failures,
+            key_no=row.key_no,
+            account_id=row.account_id,
+            access_key=self._cipher.decrypt(row.access_key),
+            platform_user_id=row.platform_user_id,
+            text=row.text,
+            price_cents=row.price_cents,
+            queued_at=row.queued_at,
         )
-        self._session.add(
-            AttemptRow(
-                message_id=message_id,
-                connection_id=connection.id,
-                attempt_no=attempt_no,
-                send_key=send_key(row.public_id, row.key_no),
-            )
+        self._session.execute(
+            OPEN_ATTEMPT,
+            {
+                "id": message_id,
+                "connection_id": claim.connection_id,
+                "attempt_no": claim.attempt_no,
+                "send_key": claim.send_key,
+            },
         )
-        return replace(claim_of(row, connection, fan, self._cipher), attempt_no=attempt_no)
-
-    def _still_active(self, connection_id: int) -> bool:
-        """FOR SHARE, so that a pause waits for this claim and then counts it."""
-        return (
-            self._session.scalar(
-                select(ConnectionRow.state)
-                .where(ConnectionRow.id == connection_id)
-                .with_for_update(read=True)
-            )
-            == "active"
-        )
+        return claim
 
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
         self._close_attempt(claim, Result(Outcome.NOT_CALLED))
@@ -205,52 +277,26 @@ class SqlMessageRepository:
         delay: Delay | None,
         wake_in: timedelta | None,
     ) -> State | None:
-        self._close_attempt(claim, result)
-        where = self._fence(claim)
-        if state is State.SENT:
-            where = (MessageRow.id == claim.message_id, MessageRow.state.in_(PROVABLE))
-        values: dict[str, Any] = {
-            "state": state,
-            "failures": failures,
-            "key_no": key_no,
-            "lease_until": None,
-            "wake_after": None if wake_in is None else func.now() + wake_in,
-            "error_code": result.error_code,
-            "error_detail": result.detail,
-        }
-        if delay is not None:
-            values["delay"] = delay
-        if state is State.SENT:
-            values |= {
-                "platform_message_id": self._unless_held(claim, result.platform_message_id),
-                "sent_at": result.started_at,
-                "dead_lettered_at": None,
-                "error_code": None,
-                "error_detail": None,
-            }
-        if state is State.FAILED:
-            values["failed_at"] = func.now()
-        return (
-            state
-            if changed(self._session, update(MessageRow).where(*where).values(values))
-            else None
-        )
-
-    @staticmethod
-    def _unless_held(claim: Claim, platform_id: str | None) -> Any:
-        """The platform's id, or null where another row holds it: what the platform said stays in
-        the ledger, and the message still counts as sent."""
-        holder = aliased(MessageRow)
-        held = (
-            select(holder.id)
-            .where(
-                holder.connection_id == claim.connection_id,
-                holder.platform_message_id == platform_id,
-                holder.id != claim.message_id,
-            )
-            .exists()
-        )
-        return case((held, None), else_=platform_id)
+        sent = state is State.SENT
+        moved = self._session.execute(
+            RECORD,
+            {
+                **vars(result),
+                "id": claim.message_id,
+                "attempt_no": claim.attempt_no,
+                "connection_id": claim.connection_id,
+                "state": state.value,
+                "is_sent": sent,
+                "provable": [one.value for one in PROVABLE],
+                "failures": failures,
+                "key_no": key_no,
+                "delay": delay,
+                "wake_in": wake_in,
+                "shown_code": None if sent else result.error_code,
+                "shown_detail": None if sent else result.detail,
+            },
+        ).one_or_none()
+        return state if moved else None
 
     def _fence(self, claim: Claim) -> tuple[Any, ...]:
         return (
