@@ -38,7 +38,7 @@ def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
     for backlog in (100, scale.of(10_000, 500)):
         found = throttled(system, backlog, scale.of(200, 50))
         figures += rows(f"{backlog:,} wait", found, 6)
-    return figures + idle(system, scale.of(60, 11))
+    return figures + idle(system, scale.of(31, 11))
 
 
 def rows(when: str, cost: Cost, limit: float) -> list[Figure]:

@@ -6,7 +6,7 @@ property tests compare every number exactly, through the oracle in `domain/waiti
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.campaigns import CampaignId
@@ -313,6 +313,12 @@ def sends_before(priority: int, waiting: Mapping[int, int], passed_over: int) ->
         passed = ahead + less_urgent - waiting[most_urgent]
         before = min(before, (AGING + 1) * passed + AGING - passed_over)
     return before
+
+
+def at_pace(view: BucketView, pace: Pace) -> BucketView:
+    """The view of a bucket that may not have heard of its connection's pace yet."""
+    widened = min(SLOWEST_MS, pace.interval_ms * 2.0**view.slowdown)
+    return replace(view, interval_ms=max(pace.interval_ms, widened), burst=pace.burst)
 
 
 def slot_after(view: BucketView, sends: int) -> float:

@@ -271,7 +271,10 @@ class DeliveryService:
         )
 
         def write(work: UnitOfWork) -> State | None:
-            moved = work.messages.record(
+            # The connection's row first, as everybody does: nobody then waits in a circle.
+            if rule.pauses:
+                work.connections.set_state(claim.connection_id, rule.pauses, answer.detail)
+            return work.messages.record(
                 claim,
                 result,
                 state,
@@ -280,9 +283,6 @@ class DeliveryService:
                 delay=DELAYS.get(answer.outcome),
                 wake_in=self._wake_in(answer.outcome, state),
             )
-            if rule.pauses:
-                work.connections.set_state(claim.connection_id, rule.pauses, answer.detail)
-            return moved
 
         moved = self._write(write, until)
         self._tell_room(permit, claim, answer, moved)

@@ -316,9 +316,13 @@ class MessageService:
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
                 return _result_from(stored), None
-            message = work.messages.lock(caller.owner_id, public_id)
-            if message is None:
+            found = work.messages.get(caller.owner_id, public_id)
+            if found is None:
                 raise NotFound("no such message")
+            # The connection's row first, as everybody does: nobody then waits in a circle.
+            work.connections.lock(found.connection_id)
+            message = work.messages.lock(caller.owner_id, public_id)
+            assert message is not None
             changed = change(work, message)
             result = _queued(changed)
             if once:

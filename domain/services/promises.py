@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.messages import MessageId
-from domain.pacing import Admission, BucketView, Waiting, sends_before, slot_after
+from domain.pacing import Admission, BucketView, Waiting, at_pace, sends_before, slot_after
 from domain.ports import RoomUnavailable, WaitingRoom
 from domain.repositories import UnitOfWork
 from domain.services.rules import SendingRules
@@ -61,7 +61,8 @@ class Promises:
         interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
         queue = self._work.queue
         try:
-            [bucket] = self._room.view([connection.id])
+            [seen] = self._room.view([connection.id])
+            bucket = at_pace(seen, self._rules.pace(connection))
         except RoomUnavailable:
             last = self._work.connections.last_slot(connection.id)
             free = max(self.now, last + interval) if last else self.now

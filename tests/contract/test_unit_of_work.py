@@ -336,6 +336,25 @@ def test_a_held_message_and_a_paused_connection_are_not_claimed(world: World) ->
     assert claimed(world, waits) is not None
 
 
+def test_claims_and_pauses_at_once_neither_deadlock_nor_miss_each_other(world: World) -> None:
+    rows = [queued(world) for _ in range(40)]
+
+    def pause_and_resume(_: int) -> None:
+        for state in (ConnectionState.PAUSED, ConnectionState.ACTIVE):
+            with world.open() as work:
+                work.connections.set_state(world.connection, state, None)
+                work.commit()
+
+    with ThreadPoolExecutor(8) as pool:
+        pauses = [pool.submit(pause_and_resume, number) for number in range(10)]
+        claims = [pool.submit(claimed, world, row) for row in rows]
+        for one in pauses:
+            one.result()
+        won = sum(one.result() is not None for one in claims)
+
+    assert sum(read(world, row).state is State.SENDING for row in rows) == won
+
+
 def test_not_called_gives_the_row_back_and_closes_the_attempt(world: World) -> None:
     message = queued(world)
     claim = claimed(world, message)

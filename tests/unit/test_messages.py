@@ -112,6 +112,16 @@ def test_fifty_promises_differ_by_one_interval_and_are_kept() -> None:
     assert max(late) < timedelta(milliseconds=100)
 
 
+def test_the_first_promises_of_a_connection_follow_its_own_rate() -> None:
+    desk = Desk()
+    desk.data.change_connection(desk.connection, rate_per_minute=600.0)
+
+    promised = [desk.send(f"text {number}").estimated_send_at for number in range(3)]
+
+    interval = timedelta(milliseconds=100.5)
+    assert promised == [START, START + interval, START + 2 * interval]
+
+
 def test_a_promise_while_redis_is_away_follows_the_ledger() -> None:
     desk = Desk()
     desk.send("one")

@@ -61,17 +61,23 @@ from infra.db.tables import (
 # The two statements of every delivery, as text: built anew each time they cost more than they run.
 CLAIM = sql(
     """
-    WITH found AS (
+    -- Shared, so that a pause waits for this claim and then counts it; and before the message, as
+    -- everybody does, so that nobody waits in a circle.
+    WITH connection AS (
+      SELECT c.id, c.account_id, c.access_key
+      FROM platform_connections c
+      WHERE c.id = (SELECT connection_id FROM messages WHERE id = :id) AND c.state = 'active'
+      FOR SHARE
+    ), found AS (
       SELECT m.id, c.account_id, c.access_key, f.platform_user_id
       FROM messages m
-      JOIN platform_connections c ON c.id = m.connection_id
+      JOIN connection c ON c.id = m.connection_id
       JOIN fans f ON f.id = m.fan_id
-      WHERE m.id = :id AND m.state = 'queued' AND m.hold IS NULL AND c.state = 'active'
+      WHERE m.id = :id AND m.state = 'queued' AND m.hold IS NULL
         AND f.platform_user_id IS NOT NULL
         AND (m.campaign_id IS NULL OR EXISTS (
           SELECT FROM campaigns k WHERE k.id = m.campaign_id AND k.status = 'active' FOR SHARE))
-      -- Shared, so that a pause waits for this claim and then counts it.
-      FOR NO KEY UPDATE OF m FOR SHARE OF c
+      FOR NO KEY UPDATE OF m
     )
     UPDATE messages m SET
       state = 'sending',
