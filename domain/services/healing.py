@@ -105,6 +105,8 @@ class HealingService:
 
     def _publish(self, fresh: Sequence[Message]) -> tuple[int, int]:
         """Announce never admitted rows again: one event a connection speaks for all older rows."""
+        if not fresh:
+            return 0, 0
         newest = {one.connection_id: one for one in sorted(fresh, key=lambda one: one.id)}
         refused_events = self._bus.publish([requested(one) for one in newest.values()])
         refused_groups = {event.group for event in refused_events}

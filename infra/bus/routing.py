@@ -29,7 +29,6 @@ ROUTES = (
 MAX_RECEIVES = 5
 
 BY_EVENT = {route.event: route for route in ROUTES}
-BY_TASK = {route.task: route for route in ROUTES}
 
 
 def route_of(payload: Payload) -> Route:

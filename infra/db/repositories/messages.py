@@ -24,10 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.campaigns import CampaignId
-from domain.connections import ConnectionId
 from domain.errors import Conflict
-from domain.fans import FanId
 from domain.messages import (
     PROVABLE,
     Attempt,
@@ -37,7 +34,6 @@ from domain.messages import (
     MessageId,
     NewMessage,
     Outcome,
-    PublicId,
     State,
     check_transition,
 )
@@ -50,6 +46,7 @@ from infra.db.repositories.rows import (
     UNKNOWN,
     attempts_of,
     changed,
+    claim_of,
     message_of,
 )
 from infra.db.tables import (
@@ -86,7 +83,7 @@ CLAIM = sql(
       wake_after = NULL,
       admitted_at = coalesce(m.admitted_at, now())
     FROM found WHERE m.id = found.id
-    RETURNING m.public_id, m.user_id, m.connection_id, m.campaign_id, m.fan_id, m.priority,
+    RETURNING m.id, m.public_id, m.user_id, m.connection_id, m.campaign_id, m.fan_id, m.priority,
       m.attempt_no, m.failures, m.key_no, m.text, m.price_cents, m.queued_at,
       found.account_id, found.access_key, found.platform_user_id
     """
@@ -227,24 +224,7 @@ class SqlMessageRepository:
         row = self._session.execute(CLAIM, {"id": message_id, "lease": lease}).one_or_none()
         if row is None:
             return None
-        claim = Claim(
-            message_id=message_id,
-            public_id=PublicId(row.public_id),
-            owner_id=OwnerId(row.user_id),
-            connection_id=ConnectionId(row.connection_id),
-            campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
-            fan_id=FanId(row.fan_id),
-            priority=row.priority,
-            attempt_no=row.attempt_no,
-            failures=row.failures,
-            key_no=row.key_no,
-            account_id=row.account_id,
-            access_key=self._cipher.decrypt(row.access_key),
-            platform_user_id=row.platform_user_id,
-            text=row.text,
-            price_cents=row.price_cents,
-            queued_at=row.queued_at,
-        )
+        claim = claim_of(row, row, row, self._cipher)
         self._session.execute(
             OPEN_ATTEMPT,
             {

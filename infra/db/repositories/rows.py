@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, Select, select
+from sqlalchemy import CursorResult, Executable, Row, Select, select
 from sqlalchemy.orm import Session
 
 from domain.campaigns import CampaignId
@@ -97,26 +97,31 @@ def waiting_of(row: MessageRow) -> Waiting:
     return Waiting(MessageId(row.id), row.priority, campaign)
 
 
-def claim_of(row: MessageRow, connection: ConnectionRow, fan: FanRow, cipher: Cipher) -> Claim:
+def claim_of(
+    message: MessageRow | Row[Any],
+    connection: ConnectionRow | Row[Any],
+    fan: FanRow | Row[Any],
+    cipher: Cipher,
+) -> Claim:
     """A message with all that a call needs."""
-    assert row.queued_at is not None
+    assert message.queued_at is not None
     return Claim(
-        message_id=MessageId(row.id),
-        public_id=PublicId(row.public_id),
-        owner_id=OwnerId(row.user_id),
-        connection_id=ConnectionId(connection.id),
-        campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
-        fan_id=FanId(row.fan_id),
-        priority=row.priority,
-        attempt_no=row.attempt_no,
-        failures=row.failures,
-        key_no=row.key_no,
+        message_id=MessageId(message.id),
+        public_id=PublicId(message.public_id),
+        owner_id=OwnerId(message.user_id),
+        connection_id=ConnectionId(message.connection_id),
+        campaign_id=None if message.campaign_id is None else CampaignId(message.campaign_id),
+        fan_id=FanId(message.fan_id),
+        priority=message.priority,
+        attempt_no=message.attempt_no,
+        failures=message.failures,
+        key_no=message.key_no,
         account_id=connection.account_id,
         access_key=cipher.decrypt(connection.access_key),
         platform_user_id=fan.platform_user_id or "",
-        text=row.text,
-        price_cents=row.price_cents,
-        queued_at=row.queued_at,
+        text=message.text,
+        price_cents=message.price_cents,
+        queued_at=message.queued_at,
     )
 
 
