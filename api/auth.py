@@ -13,11 +13,12 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import InvalidTokenError, PyJWTError
 from werkzeug.exceptions import NotFound
 
-from api import examples, schemas
 from api.bodies import Routes
 from api.context import now, services
 from api.documents import problems
 from api.errors import not_authenticated
+from api.examples import identity as examples
+from api.schemas import identity as schemas
 from domain.errors import Unavailable
 from domain.users import Caller, User, UserId
 from infra.wiring import Services

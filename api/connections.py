@@ -1,10 +1,12 @@
 """Connected accounts: their pace, pausing and resuming them."""
 
-from api import examples, schemas, views
 from api.auth import caller
 from api.bodies import Routes
 from api.context import now, services
 from api.documents import problems
+from api.examples import connections as examples
+from api.schemas import connections as schemas
+from api.views import connections as views
 from domain.connections import ConnectionId
 
 connections = Routes("connections", __name__, url_prefix="/api", tag="Connections")

@@ -6,7 +6,7 @@ from typing import Any, cast
 from apiflask import APIBlueprint, APIFlask
 from flask import Response, current_app, render_template
 
-from api.schemas import ErrorReply
+from api.schemas.base import ErrorReply
 
 documents = APIBlueprint("documents", __name__, enable_openapi=False)
 

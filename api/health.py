@@ -2,11 +2,13 @@
 
 from flask import Response
 
-from api import examples, schemas, views
 from api.bodies import Routes
 from api.context import services
 from api.documents import Responses
+from api.examples import monitoring as examples
 from api.metrics import CONTENT_TYPE, exposition
+from api.schemas import monitoring as schemas
+from api.views import monitoring as views
 
 NOT_READY: Responses = {
     503: {

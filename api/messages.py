@@ -2,12 +2,14 @@
 
 from uuid import UUID
 
-from api import examples, schemas, views
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
 from api.documents import problems
-from api.views import Reply
+from api.examples import messages as examples
+from api.schemas import messages as schemas
+from api.views import messages as views
+from api.views.messages import Reply
 from domain.messages import DIRECT_PRIORITY, Draft
 
 messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag="Messages")

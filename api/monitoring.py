@@ -1,10 +1,12 @@
 """Everything at a glance."""
 
-from api import examples, schemas, views
 from api.auth import caller
 from api.bodies import Routes
 from api.context import now, services
 from api.documents import problems
+from api.examples import monitoring as examples
+from api.schemas import monitoring as schemas
+from api.views import monitoring as views
 
 monitoring = Routes("monitoring", __name__, url_prefix="/api/monitoring", tag="Monitoring")
 

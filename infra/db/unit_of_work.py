@@ -28,14 +28,11 @@ from domain.repositories import (
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
+from infra.db.repositories.fans import SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.messages import SqlMessageRepository
-from infra.db.repositories.people import (
-    SqlConnectionRepository,
-    SqlFanRepository,
-    SqlUserRepository,
-)
+from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
 from infra.logging import correlation_id
 

@@ -1,18 +1,12 @@
-"""Rows, as the domain needs them: one repository per kind, and the unit of work that holds them.
-
-Each docstring is a contract: `tests/contract` runs one suite on PostgreSQL and on the fake."""
+"""Outgoing messages: their claims, their ledger, and who waits."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, Self
+from typing import Protocol
 from uuid import UUID
 
-from domain.connections import Connection, ConnectionId, ConnectionState
-from domain.conversations import ConversationId
-from domain.events import Event
-from domain.fans import Fan, FanId
+from domain.connections import Connection, ConnectionId
 from domain.messages import (
     Attempt,
     Claim,
@@ -21,22 +15,10 @@ from domain.messages import (
     MessageId,
     NewMessage,
     Outcome,
-    PublicId,
     State,
 )
-from domain.pacing import (
-    Learned,
-    Waiting,
-)
-from domain.users import OwnerId, Role, User, UserId
-
-
-@dataclass(frozen=True)
-class Recipient:
-    """A fan with what sending needs: the linked connection and the conversation (made if new)."""
-
-    fan: Fan
-    connection: Connection | None
+from domain.pacing import Waiting
+from domain.users import OwnerId
 
 
 @dataclass(frozen=True)
@@ -75,88 +57,6 @@ class StatusCounts:
     queued_today: int
     sent_today: int
     failed_today: int
-
-
-@dataclass(frozen=True)
-class FanPage:
-    """One page of fans."""
-
-    fans: Sequence[Fan]
-    total: int
-    next_cursor: str | None
-
-
-@dataclass(frozen=True)
-class Once:
-    """A caller's Idempotency-Key, with where it was used and a digest of the body."""
-
-    key: str
-    route: str
-    fingerprint: str
-
-
-class UserRepository(Protocol):
-    """Accounts. Emails are compared without regard to case."""
-
-    def by_email(self, email: str) -> tuple[User, str] | None:
-        """The user and the password's hash."""
-        ...
-
-    def get(self, user_id: UserId) -> User | None: ...
-
-    def add(
-        self, email: str, password_hash: str, role: Role, owner_id: OwnerId | None, time_zone: str
-    ) -> User:
-        """Raises Conflict when the email is taken. Without `owner_id` the user owns itself."""
-        ...
-
-
-class ConnectionRepository(Protocol):
-    """Connected accounts."""
-
-    def get(self, owner_id: OwnerId, connection_id: ConnectionId) -> Connection | None: ...
-
-    def by_id(self, connection_id: ConnectionId) -> Connection | None:
-        """For workers, which act for nobody in particular."""
-        ...
-
-    def lock(self, connection_id: ConnectionId) -> Connection:
-        """Until the transaction ends, nobody else is numbered, counted or promised."""
-        ...
-
-    def list_of(self, owner_id: OwnerId) -> Sequence[Connection]: ...
-
-    def set_state(
-        self, connection_id: ConnectionId, state: ConnectionState, reason: str | None
-    ) -> bool:
-        """Also stops the wake-ups of its queued rows, which are PAUSED from then on (not active),
-        or makes them due (active). False when it already was in that state."""
-        ...
-
-    def learn(
-        self, connection_id: ConnectionId, learned: Learned, reason: str | None, delay: Delay | None
-    ) -> None:
-        """Mirror what the waiting room learned of the platform's wishes; `delay` is why the rows
-        that wait leave later."""
-        ...
-
-    def last_slot(self, connection_id: ConnectionId) -> datetime | None:
-        """The latest slot in the ledger: the estimate's anchor while Redis is away."""
-        ...
-
-
-class FanRepository(Protocol):
-    """Fans that are not deleted."""
-
-    def recipient(self, owner_id: OwnerId, fan_id: FanId) -> Recipient | None: ...
-
-    def page(self, owner_id: OwnerId, limit: int, cursor: str | None) -> FanPage:
-        """Newest first; raises Invalid for a cursor that is none of ours."""
-        ...
-
-    def conversation(self, fan: Fan) -> ConversationId:
-        """The fan's conversation, created when there is none; safe under concurrency."""
-        ...
 
 
 class MessageRepository(Protocol):
@@ -305,97 +205,3 @@ class QueueRepository(Protocol):
         """Every connection that is not disconnected with its queued, admitted or admissible rows in
         id order, streamed: what a rebuild admits."""
         ...
-
-
-class IdempotencyRepository(Protocol):
-    """Stored replies, kept 24 h."""
-
-    def claim(self, user_id: UserId, once: Once) -> str | None:
-        """Take the key in this transaction (None), or return the stored reply. Waits at most 2 s
-        for a twin that is still running, then raises Conflict; raises Conflict, code
-        `idempotency_key_reused`, when the key came with another body."""
-        ...
-
-    def store(self, user_id: UserId, once: Once, reply: str) -> None:
-        """Keep the reply with the key, in the transaction of its effect."""
-        ...
-
-    def forget_old(self) -> int:
-        """Delete keys older than 24 h."""
-        ...
-
-
-@dataclass(frozen=True)
-class LedgerCall:
-    """One call of the ledger: when it started, and how far away the next slot was put."""
-
-    connection_id: ConnectionId
-    burst: int | None
-    started_at: datetime
-    interval_ms: float
-
-
-@dataclass(frozen=True)
-class SentMessage:
-    """A message that counts as sent, with what the platform should show of it."""
-
-    public_id: PublicId
-    claim: Claim
-    platform_message_id: str | None
-    sent_at: datetime
-
-
-class LedgerRepository(Protocol):
-    """What an audit reads; nothing here changes anything."""
-
-    def calls(self, since: datetime) -> Iterable[LedgerCall]:
-        """Every call made since, by connection and in the order of their start."""
-        ...
-
-    def stuck(self, since: datetime, overdue: timedelta) -> Sequence[PublicId]:
-        """Accepted messages that nothing will move: queued on an active connection without a
-        wake-up or overdue by that long, sending with a lease that ended that long ago, or sent
-        without any attempt that proves it."""
-        ...
-
-    def doubles(self, since: datetime) -> Sequence[PublicId]:
-        """Messages that the platform accepted under more than one id."""
-        ...
-
-    def promises(self, since: datetime) -> Iterable[tuple[datetime, datetime]]:
-        """(promised, sent) of every message that nothing delayed."""
-        ...
-
-    def delayed(self, since: datetime) -> Mapping[Delay, int]:
-        """How many sent messages have a recorded reason for being later than promised."""
-        ...
-
-    def sent(self, since: datetime) -> Iterable[SentMessage]:
-        """Every message that counts as sent, by connection and fan."""
-        ...
-
-
-class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
-    """One transaction: leaving the block without commit rolls back."""
-
-    users: UserRepository
-    connections: ConnectionRepository
-    fans: FanRepository
-    messages: MessageRepository
-    queue: QueueRepository
-    idempotency: IdempotencyRepository
-    ledger: LedgerRepository
-
-    def __enter__(self) -> Self: ...
-
-    def emit(self, event: Event) -> None:
-        """Publish after commit; a refused one sets its row's `wake_after` to one second."""
-        ...
-
-    def commit(self) -> None: ...
-
-
-class OpenUnitOfWork(Protocol):
-    """Makes units of work."""
-
-    def __call__(self) -> UnitOfWork: ...

@@ -1,17 +1,16 @@
-"""Domain values as response bodies."""
+"""Messages and the queue as response bodies."""
 
 from typing import TypeVar
 
-from api import schemas
-from domain.connections import Connection
-from domain.fans import Fan, parse_recipient, recipient_id
+from api.schemas import messages as schemas
+from api.schemas.base import Answered
+from domain.fans import parse_recipient, recipient_id
 from domain.messages import Attempt
 from domain.notices import WAITING, Notice, Wait
 from domain.services.messages import MessageReport, SendResult
-from domain.services.monitoring import Alarm, Dependency, LimiterLine, Overview
 from domain.services.status import QueueStatus
 
-Body = TypeVar("Body", bound=schemas.Answered)
+Body = TypeVar("Body", bound=Answered)
 Reply = tuple[Body, int, dict[str, str]]
 
 ACCEPTED = Notice(
@@ -127,109 +126,4 @@ def status(told: QueueStatus) -> schemas.StatusReply:
         time_zone=told.time_zone,
         sqs=schemas.SqsView.model_validate(told.sqs) if told.sqs else None,
         stale=told.stale,
-    )
-
-
-def fan(one: Fan) -> schemas.FanView:
-    return schemas.FanView(
-        id=one.id,
-        user_id=one.owner_id,
-        name=one.name,
-        platform=one.platform,
-        handle=one.handle,
-        email=one.email,
-        avatar=one.avatar,
-        tags=list(one.tags),
-        value_cents=one.value_cents,
-        last_seen_at=one.last_seen_at,
-        notes=one.notes,
-        created_at=one.created_at,
-        updated_at=one.updated_at,
-        linked=one.linked,
-        recipient_id=recipient_id(one.id),
-    )
-
-
-def connection(one: Connection) -> schemas.ConnectionView:
-    return schemas.ConnectionView(
-        connection_id=one.id,
-        platform=one.platform,
-        name=one.name,
-        account_id=one.account_id,
-        state=one.state,
-        state_reason=one.state_reason,
-        rate_per_minute=one.rate_per_minute,
-        burst=one.burst,
-        created_at=one.created_at,
-    )
-
-
-def limiter(line: LimiterLine) -> schemas.LimiterConnection:
-    one, bucket = line.connection, line.bucket
-    return schemas.LimiterConnection(
-        connection_id=one.id,
-        name=one.name,
-        account_id=one.account_id,
-        state=one.state,
-        state_reason=one.state_reason,
-        next_free_at=line.next_free_at,
-        interval_ms=round(line.interval_ms, 3),
-        reason=line.reason,
-        waiting=line.waiting,
-        waiting_by_priority={
-            priority: count for priority, count in sorted(bucket.waiting.items()) if count
-        }
-        if bucket
-        else {},
-        in_flight=bucket.in_flight if bucket else None,
-        permits_out=bucket.permits_out if bucket else None,
-        slowdown=line.slowdown,
-        blocked_until=line.blocked_until,
-        rate_per_minute=line.rate_per_minute,
-        burst=line.burst,
-    )
-
-
-def dependency(one: Dependency) -> schemas.DependencyView:
-    return schemas.DependencyView(name=one.name, ok=one.ok, latency_ms=one.latency_ms)
-
-
-def alarm(one: Alarm) -> schemas.AlarmView:
-    return schemas.AlarmView(
-        name=one.name,
-        severity=one.severity,
-        firing=one.firing,
-        value=one.value,
-        threshold=one.threshold,
-        why=one.why,
-    )
-
-
-def overview(told: Overview, build: str) -> schemas.MonitoringReply:
-    return schemas.MonitoringReply(
-        status=told.status,
-        as_of=told.as_of,
-        build=build,
-        dependencies=[dependency(one) for one in told.dependencies],
-        queues=[
-            schemas.QueueView(
-                name=one.name,
-                depth=one.depth,
-                in_flight=one.in_flight,
-                oldest_age_sec=one.oldest_age_seconds,
-                dlq_count=one.dead_letters,
-            )
-            for one in told.queues
-        ],
-        limiter=[
-            schemas.LimiterGlance(
-                connection_id=line.connection.id,
-                next_free_at=line.next_free_at,
-                interval_ms=round(line.interval_ms, 3),
-                reason=line.reason,
-                waiting=line.waiting,
-            )
-            for line in told.limiter
-        ],
-        alarms=[alarm(one) for one in told.alarms],
     )

@@ -1,0 +1,1 @@
+"""The examples of the OpenAPI document; a test holds each against its schema."""

@@ -1,0 +1,44 @@
+"""Examples of accounts and their pace."""
+
+from typing import Any
+
+CONNECTION: dict[str, Any] = {
+    "connectionId": 7,
+    "platform": "onlyfans",
+    "name": "Luna",
+    "accountId": "acct_luna",
+    "state": "active",
+    "stateReason": None,
+    "ratePerMinute": None,
+    "burst": None,
+    "createdAt": "2025-01-01T00:00:00.000Z",
+}
+PAUSED = {**CONNECTION, "state": "paused", "stateReason": "paused by hand"}
+CONNECTIONS = {"connections": [CONNECTION]}
+GLANCE: dict[str, Any] = {
+    "connectionId": 7,
+    "nextFreeAt": "2025-11-01T12:00:06.030Z",
+    "intervalMs": 6030.0,
+    "reason": "default rate",
+    "waiting": 3,
+}
+LIMITER = {
+    "asOf": "2025-11-01T12:00:01.500Z",
+    "enabled": True,
+    "connections": [
+        {
+            **GLANCE,
+            "name": "Luna",
+            "accountId": "acct_luna",
+            "state": "active",
+            "stateReason": None,
+            "waitingByPriority": {"5": 1, "8": 2},
+            "inFlight": 1,
+            "permitsOut": 1,
+            "slowdown": 0,
+            "blockedUntil": None,
+            "ratePerMinute": 10.0,
+            "burst": 1,
+        }
+    ],
+}

@@ -1,0 +1,55 @@
+"""What every body is made of, and the one shape of errors."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+def iso(moment: datetime) -> str:
+    """As in 2025-11-01T12:00:06.030Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[datetime, PlainSerializer(iso, return_type=str)]
+
+
+class Asked(BaseModel):
+    """A request body: unknown names and wrong types are refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """A query string, where every value is text."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+
+class Answered(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class PageQuery(Query):
+    limit: int = Field(50, ge=1, le=100)
+    cursor: str | None = Field(None, description="nextCursor of the page before")
+
+
+class Detail(Answered):
+    field: str
+    message: str
+
+
+class ErrorReply(Answered):
+    """Every refusal. 429 and 503 carry the last three fields too."""
+
+    error: str = Field(description="for people")
+    code: str = Field(description="for programs; stable")
+    details: list[Detail]
+    request_id: str
+    retry_after_sec: int | None = None
+    reason: str | None = None
+    limit: int | None = None

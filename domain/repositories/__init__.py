@@ -1,0 +1,69 @@
+"""Rows, as the domain needs them: one repository per kind, and the unit of work that holds them.
+
+Each docstring is a contract: `tests/contract` runs one suite on PostgreSQL and on the fake."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol, Self
+
+from domain.events import Event
+from domain.repositories.fans import FanPage, FanRepository, Recipient
+from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
+from domain.repositories.messages import (
+    MessageRepository,
+    QueueRepository,
+    Result,
+    StatusCounts,
+    Unsettled,
+)
+from domain.repositories.people import (
+    ConnectionRepository,
+    IdempotencyRepository,
+    Once,
+    UserRepository,
+)
+
+__all__ = [
+    "ConnectionRepository",
+    "FanPage",
+    "FanRepository",
+    "IdempotencyRepository",
+    "LedgerCall",
+    "LedgerRepository",
+    "MessageRepository",
+    "Once",
+    "OpenUnitOfWork",
+    "QueueRepository",
+    "Recipient",
+    "Result",
+    "SentMessage",
+    "StatusCounts",
+    "UnitOfWork",
+    "Unsettled",
+    "UserRepository",
+]
+
+
+class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
+    """One transaction: leaving the block without commit rolls back."""
+
+    users: UserRepository
+    connections: ConnectionRepository
+    fans: FanRepository
+    messages: MessageRepository
+    queue: QueueRepository
+    idempotency: IdempotencyRepository
+    ledger: LedgerRepository
+
+    def __enter__(self) -> Self: ...
+
+    def emit(self, event: Event) -> None:
+        """Publish after commit; a refused one sets its row's `wake_after` to one second."""
+        ...
+
+    def commit(self) -> None: ...
+
+
+class OpenUnitOfWork(Protocol):
+    """Makes units of work."""
+
+    def __call__(self) -> UnitOfWork: ...
