@@ -4,18 +4,50 @@ Constraint names follow one convention, since errors are told apart by them. Row
 owner's id; indexes end in the sort key of the list they serve.
 """
 
+from infra.db.tables.access import ApiKeyRow, AuditRow
 from infra.db.tables.base import Row
-from infra.db.tables.messages import AttemptRow, CampaignRow, IdempotencyKeyRow, MessageRow
-from infra.db.tables.people import ConnectionRow, ConversationRow, FanRow, UserRow
+from infra.db.tables.crm import (
+    BannedWordRow,
+    FanChangeRow,
+    FanMergeRow,
+    SavedFilterRow,
+    TierRulesRow,
+)
+from infra.db.tables.messages import (
+    MESSAGE_SEARCH,
+    AttemptRow,
+    CampaignRow,
+    IdempotencyKeyRow,
+    MessageRow,
+)
+from infra.db.tables.people import (
+    ConnectionRow,
+    ConversationRow,
+    FanRow,
+    UserRow,
+)
+from infra.db.tables.platform import MediaRow, MediaSourceRow, PlatformEventRow, TransactionRow
 
 __all__ = [
+    "MESSAGE_SEARCH",
+    "ApiKeyRow",
     "AttemptRow",
+    "AuditRow",
+    "BannedWordRow",
     "CampaignRow",
     "ConnectionRow",
     "ConversationRow",
+    "FanChangeRow",
+    "FanMergeRow",
     "FanRow",
     "IdempotencyKeyRow",
+    "MediaRow",
+    "MediaSourceRow",
     "MessageRow",
+    "PlatformEventRow",
     "Row",
+    "SavedFilterRow",
+    "TierRulesRow",
+    "TransactionRow",
     "UserRow",
 ]

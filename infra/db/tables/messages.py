@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from infra.db.tables.base import Row, key, moment, one_of
 
+# What a search for messages looks through; queries must spell it the same way to use its index.
+MESSAGE_SEARCH = "to_tsvector('simple', text)"
+
 
 class CampaignRow(Row):
     __tablename__ = "campaigns"
@@ -81,6 +84,16 @@ class MessageRow(Row):
     sent_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     dead_lettered_at: Mapped[datetime | None]
+
+    # What became of it on the platform, and who wrote it: `platform` = outside of Huntaze
+    origin: Mapped[str] = mapped_column(server_default="huntaze")
+    opened_at: Mapped[datetime | None]
+    purchased_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    unsend_after: Mapped[datetime | None]
+    unsend_tries: Mapped[int] = mapped_column(server_default="0")
+    # The transaction that last changed the row, by a trigger: what polling asks for.
+    changed: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
         one_of("direction", "in", "out"),
         one_of(
@@ -100,8 +113,27 @@ class MessageRow(Row):
         CheckConstraint("state <> 'sending' OR lease_until IS NOT NULL", name="sending_has_lease"),
         UniqueConstraint("connection_id", "platform_message_id"),
         UniqueConstraint("campaign_id", "fan_id"),
-        Index("ix_messages_conversation_id_id", "conversation_id", "id"),
-        Index("ix_messages_user_id_id", "user_id", "id"),
+        one_of("origin", "huntaze", "platform"),
+        Index("ix_messages_conversation_id_created_at", "conversation_id", "created_at", "id"),
+        Index("ix_messages_user_id_created_at", "user_id", "created_at", "id"),
+        Index("ix_messages_user_id_changed", "user_id", "changed"),
+        Index("ix_messages_fan_id", "fan_id"),
+        Index(
+            "ix_messages_user_id_search",
+            "user_id",
+            sql(MESSAGE_SEARCH),
+            postgresql_using="gin",
+        ),
+        Index(
+            "ix_messages_unread",
+            "conversation_id",
+            postgresql_where=sql("direction = 'in' AND NOT read"),
+        ),
+        Index(
+            "ix_messages_unsend_after",
+            "unsend_after",
+            postgresql_where=sql("unsend_after IS NOT NULL"),
+        ),
         # Who waits on a connection, in pick order: numbering, promises, rebuilds.
         Index(
             "ix_messages_waiting",

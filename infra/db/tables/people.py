@@ -1,12 +1,16 @@
 """Users, connections, fans and conversations."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from infra.db.tables.base import Row, key, moment, one_of
+from infra.db.tables.base import NOW, Row, key, moment, one_of
+
+LIVE = sql("deleted_at IS NULL")
+FAN_SEARCH = "lower(name || ' ' || handle || ' ' || coalesce(email, ''))"
 
 
 class UserRow(Row):
@@ -18,9 +22,15 @@ class UserRow(Row):
     role: Mapped[str]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     created_at: Mapped[datetime] = moment()
+    removed_at: Mapped[datetime | None]
     __table_args__ = (
         one_of("role", "owner", "manager", "chatter", "analyst"),
-        Index("uq_users_email", sql("lower(email)"), unique=True),
+        Index(
+            "uq_users_email",
+            sql("lower(email)"),
+            unique=True,
+            postgresql_where=sql("removed_at IS NULL"),
+        ),
         Index("ix_users_owner_id", "owner_id"),
     )
 
@@ -42,6 +52,13 @@ class ConnectionRow(Row):
     blocked_until: Mapped[datetime | None]
     blocked_reason: Mapped[str | None]
     created_at: Mapped[datetime] = moment()
+    username: Mapped[str | None]
+    platform_user_id: Mapped[str | None]  # the creator's own
+    # The periodic sync: when it is due, when it last ended well, and how far it read.
+    sync_after: Mapped[datetime | None] = mapped_column(server_default=NOW)
+    synced_at: Mapped[datetime | None]
+    sync_marks: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    sync_error: Mapped[str | None]
     __table_args__ = (
         one_of("state", "active", "paused", "paused_auth", "paused_quota", "disconnected"),
         CheckConstraint("rate_per_minute > 0", name="rate_per_minute"),
@@ -52,6 +69,11 @@ class ConnectionRow(Row):
             "platform",
             "account_id",
             unique=True,
+            postgresql_where=sql("state <> 'disconnected'"),
+        ),
+        Index(
+            "ix_platform_connections_sync_after",
+            "sync_after",
             postgresql_where=sql("state <> 'disconnected'"),
         ),
     )
@@ -77,22 +99,62 @@ class FanRow(Row):
     created_at: Mapped[datetime] = moment()
     updated_at: Mapped[datetime] = moment()
     deleted_at: Mapped[datetime | None]
+    # What the value was last stated to be by a person or an import; later transactions add to it.
+    value_stated_at: Mapped[datetime | None]
+    tips_cents: Mapped[int] = mapped_column(server_default="0")
+    last_purchase_at: Mapped[datetime | None]
+    subscription: Mapped[str | None]
+    subscription_ends_at: Mapped[datetime | None]
+    subscription_tier: Mapped[str | None]  # as an imported file calls it
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("fans.id"))
+    erased_at: Mapped[datetime | None]
+    search: Mapped[str] = mapped_column(Computed(FAN_SEARCH, persisted=True))
     __table_args__ = (
-        Index("ix_fans_user_id_id", "user_id", "id", postgresql_where=sql("deleted_at IS NULL")),
+        one_of("subscription", "active", "expired"),
+        one_of("tier", "whale", "spender", "quiet", "new"),
+        Index("ix_fans_user_id_id", "user_id", "id", postgresql_where=LIVE),
+        Index("ix_fans_user_id_value", "user_id", "value_cents", "id", postgresql_where=LIVE),
+        Index(
+            "ix_fans_user_id_last_seen",
+            "user_id",
+            sql("coalesce(last_seen_at, to_timestamp(0))"),
+            "id",
+            postgresql_where=LIVE,
+        ),
+        Index("ix_fans_user_id_name", "user_id", sql("lower(name)"), "id", postgresql_where=LIVE),
+        Index("ix_fans_user_id_tier", "user_id", "tier", "id", postgresql_where=LIVE),
+        Index("ix_fans_user_id_email", "user_id", sql("lower(email)"), postgresql_where=LIVE),
+        Index("ix_fans_connection_id", "connection_id"),
+        Index(
+            "ix_fans_user_id_tags",
+            "user_id",
+            "tags",
+            postgresql_using="gin",
+            postgresql_where=LIVE,
+        ),
+        # Parts of names: three letters and more are found without reading every fan.
+        Index(
+            "ix_fans_user_id_search",
+            "user_id",
+            "search",
+            postgresql_using="gin",
+            postgresql_ops={"search": "gin_trgm_ops"},
+            postgresql_where=LIVE,
+        ),
         Index(
             "uq_fans_handle",
             "user_id",
             "platform",
             sql("lower(handle)"),
             unique=True,
-            postgresql_where=sql("deleted_at IS NULL"),
+            postgresql_where=LIVE,
         ),
         Index(
             "uq_fans_platform_user_id",
             "connection_id",
             "platform_user_id",
             unique=True,
-            postgresql_where=sql("deleted_at IS NULL"),
+            postgresql_where=LIVE,
         ),
     )
 
@@ -107,7 +169,35 @@ class ConversationRow(Row):
     last_message_at: Mapped[datetime | None]
     unread_count: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = moment()
+    last_direction: Mapped[str | None]
+    # Whether anything but campaign messages was ever said.
+    is_direct: Mapped[bool] = mapped_column(server_default="false")
+    # When the platform is to be told that it was read here.
+    tell_read_after: Mapped[datetime | None]
+    # The transaction that last changed the row, by a trigger: what polling asks for.
+    changed: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
+        one_of("last_direction", "in", "out"),
         UniqueConstraint("fan_id", "connection_id"),
         Index("ix_conversations_user_id_last_message_at", "user_id", "last_message_at", "id"),
+        Index(
+            "ix_conversations_unread",
+            "user_id",
+            "last_message_at",
+            "id",
+            postgresql_where=sql("unread_count > 0"),
+        ),
+        Index(
+            "ix_conversations_unreplied",
+            "user_id",
+            "last_message_at",
+            "id",
+            postgresql_where=sql("last_direction = 'in'"),
+        ),
+        Index("ix_conversations_user_id_changed", "user_id", "changed"),
+        Index(
+            "ix_conversations_tell_read_after",
+            "tell_read_after",
+            postgresql_where=sql("tell_read_after IS NOT NULL"),
+        ),
     )

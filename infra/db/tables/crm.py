@@ -1,0 +1,90 @@
+"""What a team keeps about its fans: changes, merges, saved filters, rules and words."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from infra.db.tables.base import Row, key, moment, one_of
+
+
+class FanChangeRow(Row):
+    """One change of one fan: the changed fields as they were and as they are."""
+
+    __tablename__ = "fan_changes"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    fan_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    source: Mapped[str]
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = moment()
+    __table_args__ = (
+        one_of("source", "person", "import", "platform", "rules", "merge"),
+        Index("ix_fan_changes_fan_id_id", "fan_id", "id"),
+    )
+
+
+class FanMergeRow(Row):
+    """Two fans made one, with what is needed to part them again."""
+
+    __tablename__ = "fan_merges"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    kept_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    merged_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    kept_before: Mapped[dict[str, Any]]
+    kept_after: Mapped[dict[str, Any]]
+    moved: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = moment()
+    undone_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("ix_fan_merges_user_id_id", "user_id", "id"),
+        Index("ix_fan_merges_kept_id", "kept_id"),
+        Index("ix_fan_merges_merged_id", "merged_id"),
+    )
+
+
+class SavedFilterRow(Row):
+    """A segment (of fans) or a saved view (of conversations)."""
+
+    __tablename__ = "saved_filters"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    kind: Mapped[str]
+    name: Mapped[str]
+    filter: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = moment()
+    updated_at: Mapped[datetime] = moment()
+    __table_args__ = (
+        one_of("kind", "fans", "conversations"),
+        Index("uq_saved_filters_name", "user_id", "kind", sql("lower(name)"), unique=True),
+    )
+
+
+class TierRulesRow(Row):
+    """An owner's thresholds; without a row the defaults of the domain hold. `swept_to` is the last
+    fan whose tier follows the present rules, null when all do."""
+
+    __tablename__ = "tier_rules"
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    whale_cents: Mapped[int]
+    spender_cents: Mapped[int]
+    quiet_days: Mapped[int]
+    new_days: Mapped[int]
+    swept_to: Mapped[int | None] = mapped_column(server_default="0")
+    swept_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = moment()
+
+
+class BannedWordRow(Row):
+    """A word that no message of this owner may contain."""
+
+    __tablename__ = "banned_words"
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    word: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = moment()
