@@ -4,15 +4,13 @@ runs one suite on every fake and its real adapter."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
 from domain.campaigns import CampaignId
 from domain.connections import ConnectionId
 from domain.events import Event
-from domain.messages import (
-    Outcome,
-    RoomSignal,
-)
+from domain.inbound import FanSeen, MoneyMoved
+from domain.messages import Attachment, Outcome, RoomSignal
 from domain.pacing import (
     Admission,
     Begun,
@@ -25,6 +23,8 @@ from domain.pacing import (
     Waiting,
 )
 from domain.users import User
+
+T = TypeVar("T")
 
 
 class RoomUnavailable(Exception):
@@ -141,10 +141,56 @@ class PlatformMessage:
     price_cents: int
     media_count: int
     created_at: datetime
+    attachments: tuple[Attachment, ...] = ()
+    is_opened: bool = False
 
 
 class PlatformUnavailable(Exception):
-    """A read did not get a usable answer; nothing follows from it."""
+    """A call did not get a usable answer; nothing follows from it."""
+
+
+class PlatformRefused(Exception):
+    """The gateway understood and said no. `outcome` says in which way (AUTH_LOST, QUOTA_EXHAUSTED,
+    RATE_LIMITED or REFUSED); the text is ours, short, and for people."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Account:
+    """How the gateway knows a connected account: its id there, and the access key for it."""
+
+    account_id: str
+    access_key: str | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The creator behind an account."""
+
+    platform_user_id: str
+    username: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One chat of an account's list: the fan, the newest message, and how many it holds unread."""
+
+    fan: FanSeen
+    last_message: PlatformMessage | None
+    unread_count: int
+
+
+@dataclass(frozen=True)
+class Listed(Generic[T]):
+    """A part of a list of the platform's; `next_mark` asks for the next part, None = the end."""
+
+    items: Sequence[T]
+    next_mark: str | None
 
 
 class Platform(Protocol):
@@ -166,6 +212,47 @@ class Platform(Protocol):
     ) -> Sequence[PlatformMessage]:
         """The chat's messages newer than an instant, newest first; raises PlatformUnavailable
         unless the list is complete back to that instant."""
+        ...
+
+
+class PlatformAccounts(Protocol):
+    """What the gateway does for a connected account besides sending. No method retries, each ends
+    within its deadline, and each raises PlatformRefused or PlatformUnavailable."""
+
+    def profile(self, account: Account, deadline: timedelta) -> Profile:
+        """Whose account it is: proof that the id and the key are good."""
+        ...
+
+    def chats(self, account: Account, mark: str | None, deadline: timedelta) -> Listed[Chat]:
+        """The account's chats, the most recently active first."""
+        ...
+
+    def fans(self, account: Account, mark: str | None, deadline: timedelta) -> Listed[FanSeen]:
+        """Every fan of the account, past ones included."""
+        ...
+
+    def find_fan(self, account: Account, handle: str, deadline: timedelta) -> FanSeen | None:
+        """The fan of the account with exactly this handle (without @, whatever its case)."""
+        ...
+
+    def transactions(
+        self, account: Account, since: datetime, mark: str | None, deadline: timedelta
+    ) -> Listed[MoneyMoved]:
+        """The account's transactions since an instant, newest first."""
+        ...
+
+    def unsend(
+        self, account: Account, platform_user_id: str, message_id: str, deadline: timedelta
+    ) -> None:
+        """Take a sent message back; one that is gone already is no error."""
+        ...
+
+    def mark_read(self, account: Account, platform_user_id: str, deadline: timedelta) -> None:
+        """Tell the platform that the creator has read the chat."""
+        ...
+
+    def upload(self, account: Account, file: BinaryIO, name: str, deadline: timedelta) -> str:
+        """Put a file into the account's vault; returns its id there, good for any message."""
         ...
 
 

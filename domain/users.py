@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from domain.errors import Forbidden
+
 UserId = NewType("UserId", int)
 OwnerId = NewType("OwnerId", int)
 
@@ -19,18 +21,28 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """One kind of action."""
+    """One kind of action; the value completes "your role may not ..."."""
 
-    READ = "read"
-    SEND = "send"
-    MANAGE = "manage"
+    READ = "see fans and messages"
+    SEND = "send messages"
+    EDIT = "change fans"
+    EXPORT = "export data"
+    MONEY = "see money"
+    MANAGE = "change accounts and settings"
+    AUDIT = "read the audit log"
+    KEYS = "make API keys"
+    TEAM = "change the team"
+    ERASE = "erase for good"
 
 
+_CHATTER = frozenset({Permission.READ, Permission.SEND, Permission.EDIT})
+
+# The one table of who may do what.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
-    Role.MANAGER: frozenset(Permission),
-    Role.CHATTER: frozenset({Permission.READ, Permission.SEND}),
-    Role.ANALYST: frozenset({Permission.READ}),
+    Role.MANAGER: frozenset(Permission) - {Permission.TEAM, Permission.ERASE},
+    Role.CHATTER: _CHATTER,
+    Role.ANALYST: frozenset({Permission.READ, Permission.EXPORT, Permission.MONEY}),
 }
 
 
@@ -56,3 +68,8 @@ class Caller:
 
     def may(self, permission: Permission) -> bool:
         return permission in PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise Forbidden unless the role allows it."""
+        if not self.may(permission):
+            raise Forbidden(f"your role {self.role} may not {permission}")

@@ -1,8 +1,10 @@
 """The composition root: settings in, services out. Nothing else constructs an adapter."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from prometheus_client import start_http_server
 from sqlalchemy import Engine, text
@@ -70,6 +72,8 @@ class Services:
     users: UserService
     fans: FanService
     monitoring: MonitoringService
+    # What the healing timer does besides messages, each pass; every one may be repeated.
+    sweeps: Mapping[str, Callable[[], int]]
 
     def close(self) -> None:
         """Give every connection back; used once, at the end of a process."""
@@ -103,16 +107,28 @@ def room_rules_of(settings: Settings) -> RoomRules:
     )
 
 
-def build(settings: Settings, *, patient_bus: bool = False) -> Services:
+@dataclass(frozen=True)
+class Adapters:
+    """Stand-ins for what a test does not want to be real; None = the real one."""
+
+    engine: Engine | None = None
+    bus: Any = None
+    room: Any = None
+    platform: Any = None
+
+
+def build(
+    settings: Settings, *, patient_bus: bool = False, adapters: Adapters = Adapters()
+) -> Services:
     """Every service, connected to what the settings name. Nothing is contacted yet.
 
     `patient_bus`: for background processes, which may wait longer for SQS than a request may."""
     rules = rules_of(settings)
-    engine = make_engine(settings)
-    bus = SqsBus(settings, patient=patient_bus)
+    engine = adapters.engine or make_engine(settings)
+    bus = adapters.bus or SqsBus(settings, patient=patient_bus)
     redis = connect(settings)
-    room = RedisWaitingRoom(redis, room_rules_of(settings))
-    platform = OfapiPlatform.from_settings(settings)
+    room = adapters.room or RedisWaitingRoom(redis, room_rules_of(settings))
+    platform = adapters.platform or OfapiPlatform.from_settings(settings)
     cache = RedisStatusCache(redis)
     journal = LogJournal()
     open_unit_of_work = partial(
@@ -156,6 +172,7 @@ def build(settings: Settings, *, patient_bus: bool = False) -> Services:
         users=UserService(open_unit_of_work, Argon2PasswordHasher(), tokens),
         fans=FanService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
+        sweeps={},
     )
 
 

@@ -74,6 +74,7 @@ class Pacer:
                     continue
                 self._keep_room()
                 healing.heal()
+                self._sweep()
                 if time.monotonic() > forget_at:
                     healing.forget_old_keys()
                     forget_at = time.monotonic() + FORGET_KEYS_EVERY
@@ -88,6 +89,14 @@ class Pacer:
             self._services.healing.rebuild_if_cold()
         except RoomUnavailable as problem:
             self._services.journal.note("waiting_room_away", reason=str(problem))
+
+    def _sweep(self) -> None:
+        """Set everything else going that is overdue; while the product is off it rests."""
+        if not self._services.settings.onlyfans_crm_enabled:
+            return
+        for name, sweep in self._services.sweeps.items():
+            if count := sweep():
+                self._services.journal.note("rows_swept", sweep=name, count=count)
 
     def settle_forever(self) -> None:
         """Settle `unknown` messages apart from healing: reading a chat may take seconds."""

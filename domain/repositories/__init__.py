@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from domain.events import Event
+from domain.repositories.access import AuditLine, AuditRepository
 from domain.repositories.fans import FanPage, FanRepository, Recipient
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.messages import (
@@ -23,6 +24,8 @@ from domain.repositories.people import (
 )
 
 __all__ = [
+    "AuditLine",
+    "AuditRepository",
     "ConnectionRepository",
     "FanPage",
     "FanRepository",
@@ -53,6 +56,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     queue: QueueRepository
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
+    audit: AuditRepository
 
     def __enter__(self) -> Self: ...
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.connections import Connection, ConnectionId, ConnectionState
-from domain.errors import Conflict, Forbidden, NotFound
+from domain.errors import Conflict, NotFound
 from domain.pacing import BucketView
 from domain.ports import RoomUnavailable, WaitingRoom
 from domain.repositories import OpenUnitOfWork
@@ -37,8 +37,7 @@ class ConnectionService:
 
     def list_paces(self, caller: Caller) -> Sequence[ConnectionPace]:
         """Every connection of the caller with its next free slot, interval, and who waits."""
-        if not caller.may(Permission.READ):
-            raise Forbidden(f"your role {caller.role} may not see connections")
+        caller.require(Permission.READ)
         with self._open() as work:
             connections = work.connections.list_of(caller.owner_id)
         buckets: Sequence[BucketView | None] = [None] * len(connections)
@@ -65,8 +64,7 @@ class ConnectionService:
         state: ConnectionState,
         reason: str | None,
     ) -> Connection:
-        if not caller.may(Permission.MANAGE):
-            raise Forbidden(f"your role {caller.role} may not change connections")
+        caller.require(Permission.MANAGE)
         with self._open() as work:
             connection = work.connections.get(caller.owner_id, connection_id)
             if connection is None:

@@ -1,6 +1,5 @@
 """Looking at fans."""
 
-from domain.errors import Forbidden
 from domain.repositories import FanPage, OpenUnitOfWork
 from domain.users import Caller, Permission
 
@@ -13,7 +12,6 @@ class FanService:
 
     def list_fans(self, caller: Caller, limit: int, cursor: str | None) -> FanPage:
         """One page of the caller's fans, newest first; raises Invalid for a foreign cursor."""
-        if not caller.may(Permission.READ):
-            raise Forbidden(f"your role {caller.role} may not see fans")
+        caller.require(Permission.READ)
         with self._open() as work:
             return work.fans.page(caller.owner_id, limit, cursor)

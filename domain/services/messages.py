@@ -12,7 +12,7 @@ from uuid import UUID
 
 from domain import notices
 from domain.connections import ConnectionState
-from domain.errors import Conflict, Forbidden, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.events import Event, MessageRequested, RequestMetadata
 from domain.fans import Fan, parse_recipient, recipient_id
 from domain.messages import (
@@ -96,7 +96,7 @@ class MessageService:
 
         Raises Invalid (fields), NotFound (recipient_not_found), Conflict (fan_not_linked,
         connection_disconnected, idempotency_*), Forbidden, Unavailable."""
-        _require(caller, Permission.SEND)
+        caller.require(Permission.SEND)
         draft = self.validate_message(draft)
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
@@ -114,7 +114,7 @@ class MessageService:
     ) -> Sequence[SendResult]:
         """Accept many messages in one transaction: one result per input, in input order. A bad
         item is `failed` with its error and stores nothing; the rest are unaffected."""
-        _require(caller, Permission.SEND)
+        caller.require(Permission.SEND)
         with self._open() as work:
             checked = [self._check(work, caller, recipient, draft) for recipient, draft in items]
             # In one order for everybody: two batches never wait for each other in a circle.
@@ -230,7 +230,7 @@ class MessageService:
     def cancel(self, caller: Caller, public_id: UUID, once: Once | None = None) -> SendResult:
         """Cancel a queued message: after the answer it is never sent. Raises NotFound, and Conflict
         when it has left the queue already."""
-        _require(caller, Permission.SEND)
+        caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
             if message.state is not State.QUEUED or not work.messages.move(
@@ -252,7 +252,7 @@ class MessageService:
         """Send a failed message again, or an `unknown` one that a person has judged not sent.
 
         Raises NotFound, and Conflict when it is in another state."""
-        _require(caller, Permission.SEND)
+        caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
             waits_for_person = message.state is State.UNKNOWN and message.wake_after is None
@@ -295,7 +295,7 @@ class MessageService:
     ) -> SendResult:
         """A person has seen in the chat that an `unknown` message was sent. Raises NotFound, and
         Conflict when it is in another state."""
-        _require(caller, Permission.SEND)
+        caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
             if message.state is not State.UNKNOWN or not work.messages.move(
@@ -334,7 +334,7 @@ class MessageService:
 
     def report(self, caller: Caller, public_id: UUID) -> MessageReport:
         """State, promise, why it waits and its attempts; raises NotFound."""
-        _require(caller, Permission.READ)
+        caller.require(Permission.READ)
         with self._open() as work:
             message = work.messages.get(caller.owner_id, public_id)
             if message is None:
@@ -363,7 +363,7 @@ class MessageService:
 
     def get_queue_status(self, caller: Caller, now: datetime) -> QueueStatus:
         """The caller's queue in numbers, at most two seconds old (see `as_of`)."""
-        _require(caller, Permission.READ)
+        caller.require(Permission.READ)
         return self._status.read(caller, now)
 
 
@@ -388,11 +388,6 @@ def requested(message: Message) -> Event:
 def waiting(message: Message) -> Waiting:
     """The message as the waiting room knows it."""
     return Waiting(message.id, message.priority, message.campaign_id)
-
-
-def _require(caller: Caller, permission: Permission) -> None:
-    if not caller.may(permission):
-        raise Forbidden(f"your role {caller.role} may not {permission}")
 
 
 def _queued(message: Message) -> SendResult:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from domain.connections import Connection, ConnectionState
-from domain.errors import Forbidden, Unavailable
+from domain.errors import Unavailable
 from domain.pacing import BucketView
 from domain.ports import Bus, BusUnavailable, QueueDepth
 from domain.repositories import OpenUnitOfWork, StatusCounts
@@ -176,8 +176,7 @@ class MonitoringService:
 
     def overview(self, caller: Caller, now: datetime) -> Overview:
         """Everything at a glance; it answers whatever is away."""
-        if not caller.may(Permission.READ):
-            raise Forbidden(f"your role {caller.role} may not see this")
+        caller.require(Permission.READ)
         dependencies = self.dependencies()
         queues = self._queues()
         counts = self._counts(caller.owner_id, now - FAILURE_WINDOW)

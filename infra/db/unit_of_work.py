@@ -18,6 +18,7 @@ from domain.events import Event
 from domain.messages import MessageId
 from domain.ports import Bus
 from domain.repositories import (
+    AuditRepository,
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
@@ -28,6 +29,7 @@ from domain.repositories import (
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
+from infra.db.repositories.access import SqlAuditRepository
 from infra.db.repositories.fans import SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
@@ -50,6 +52,7 @@ class SqlUnitOfWork:
     queue: QueueRepository
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
+    audit: AuditRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -66,6 +69,7 @@ class SqlUnitOfWork:
         self.queue = SqlQueueRepository(self._session, self._cipher)
         self.idempotency = SqlIdempotencyRepository(self._session)
         self.ledger = SqlLedgerRepository(self._session, self._cipher)
+        self.audit = SqlAuditRepository(self._session)
         return self
 
     def __exit__(

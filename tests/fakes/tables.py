@@ -13,8 +13,8 @@ from domain.errors import Unavailable
 from domain.fans import Fan, FanId
 from domain.messages import Attempt, Claim, Message, MessageId
 from domain.pacing import Waiting
-from domain.repositories import Once
-from domain.users import User, UserId
+from domain.repositories import AuditLine, Once
+from domain.users import OwnerId, User, UserId
 
 LOCK_SECONDS = 2
 
@@ -43,6 +43,7 @@ class Tables:
     failed_at: dict[MessageId, datetime] = field(default_factory=dict)
     attempts: dict[MessageId, tuple[Attempt, ...]] = field(default_factory=dict)
     replies: dict[tuple[UserId, str], Reply] = field(default_factory=dict)
+    audit: dict[int, tuple[OwnerId, AuditLine]] = field(default_factory=dict)
 
     def copy(self) -> "Tables":
         return Tables(**{one.name: dict(getattr(self, one.name)) for one in fields(self)})

@@ -13,6 +13,7 @@ from domain.fans import Fan, FanId
 from domain.messages import Message, MessageId
 from domain.ports import Bus
 from domain.repositories import (
+    AuditRepository,
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
@@ -22,6 +23,7 @@ from domain.repositories import (
     UserRepository,
 )
 from domain.users import OwnerId, Role, User
+from tests.fakes.access import FakeAuditRepository
 from tests.fakes.ledger import FakeLedgerRepository
 from tests.fakes.messages import FakeMessageRepository
 from tests.fakes.people import (
@@ -46,6 +48,7 @@ class FakeUnitOfWork:
     queue: QueueRepository
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
+    audit: AuditRepository
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self._session = session = Session(store)
@@ -58,6 +61,7 @@ class FakeUnitOfWork:
         self.queue = FakeQueueRepository(session)
         self.idempotency = FakeIdempotencyRepository(session)
         self.ledger = FakeLedgerRepository(session)
+        self.audit = FakeAuditRepository(session)
 
     def __enter__(self) -> Self:
         return self

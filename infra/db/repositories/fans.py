@@ -1,18 +1,15 @@
 """Fans as rows."""
 
-import base64
-import binascii
-
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from domain.connections import ConnectionId
 from domain.conversations import ConversationId
-from domain.errors import FieldProblem, Invalid
 from domain.fans import Fan, FanId
 from domain.repositories import FanPage, Recipient
 from domain.users import OwnerId
+from infra.db.repositories.cursors import read_cursor, whole, write_cursor
 from infra.db.repositories.people import connection_of
 from infra.db.tables import ConnectionRow, ConversationRow, FanRow
 
@@ -60,11 +57,11 @@ class SqlFanRepository:
         live = select(FanRow).where(FanRow.user_id == owner_id, FanRow.deleted_at.is_(None))
         total = self._session.scalar(select(func.count()).select_from(live.subquery())) or 0
         if cursor is not None:
-            live = live.where(FanRow.id < read_cursor(cursor))
+            live = live.where(FanRow.id < read_cursor(cursor, "fans", whole)[0])
         rows = self._session.scalars(live.order_by(FanRow.id.desc()).limit(limit + 1)).all()
         more = len(rows) > limit
         page = [fan_of(row) for row in rows[:limit]]
-        return FanPage(page, total, write_cursor(page[-1].id) if more else None)
+        return FanPage(page, total, write_cursor("fans", page[-1].id) if more else None)
 
     def conversation(self, fan: Fan) -> ConversationId:
         found = self._conversation_id(fan)
@@ -90,21 +87,3 @@ class SqlFanRepository:
                 ConversationRow.connection_id == fan.connection_id,
             )
         )
-
-
-def write_cursor(last_id: int) -> str:
-    """An opaque place in a list, so that nobody computes with it."""
-    return base64.urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> int:
-    """The id in a cursor of ours; raises Invalid."""
-    try:
-        plain = base64.b64decode(
-            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-        ).decode()
-        if plain.startswith("id:") and 0 < (last_id := int(plain[3:])) < 2**63:
-            return last_id
-    except (binascii.Error, ValueError):
-        pass
-    raise Invalid(FieldProblem("cursor", "use the nextCursor of the page before"))

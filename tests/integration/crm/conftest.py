@@ -1,0 +1,15 @@
+"""One empty application for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from infra.settings import Settings
+from tests.crm import Crm, crm_on
+
+
+@pytest.fixture
+def crm(database: Engine, database_settings: Settings) -> Iterator[Crm]:
+    with crm_on(database, database_settings) as made:
+        yield made
