@@ -1,6 +1,7 @@
 """What can go wrong, in the user's terms. `api/errors.py` maps each class to an HTTP status."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ class Forbidden(DomainError):
     """The caller's role does not allow this."""
 
     code = "forbidden"
+
+
+class TooMany(DomainError):
+    """Asked too often; the same request is good again after `retry_after`. `reason` names which
+    limit it was, `limit` how many it allows."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, reason: str, limit: int, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 class IllegalTransition(DomainError):

@@ -284,6 +284,39 @@ class BusUnavailable(Exception):
     """SQS does not answer."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A request that was counted, or refused (`allowed` is False) and then not counted.
+
+    `reset_after` is how long the oldest counted one still counts; of a refused request, how long
+    until it would be allowed."""
+
+    subject: str
+    mark: str
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_after: timedelta
+
+
+class QuotaUnavailable(Exception):
+    """Nobody counts at the moment."""
+
+
+class RequestQuota(Protocol):
+    """How often something was asked for within the last so many seconds."""
+
+    def take(self, subject: str, limit: int, window: timedelta) -> Taken:
+        """Count one request of the subject unless `limit` were counted within the window that ends
+        now: in no window are there ever more, however many processes ask at once. Raises
+        QuotaUnavailable, quickly, while Redis is away."""
+        ...
+
+    def give_back(self, taken: Taken, *, half: bool = False) -> None:
+        """Count it no longer, or only as one half; a second time changes nothing. Never raises."""
+        ...
+
+
 class StatusCache(Protocol):
     """A short memory; never raises, and forgets when Redis is away."""
 

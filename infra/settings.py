@@ -128,6 +128,9 @@ class Settings(BaseModel):
     bind_host: str = Field(
         "127.0.0.1", description="where the web process listens; containers set 0.0.0.0"
     )
+    trusted_proxies: int = Field(
+        0, ge=0, le=5, description="proxies in front whose X-Forwarded-For is believed"
+    )
     rate_limit_per_minute: float = Field(
         10, gt=0, le=6000, description="messages a minute of a connection without a rate of its own"
     )
@@ -136,6 +139,9 @@ class Settings(BaseModel):
         ge=1,
         le=100,
         description="messages at once after a rest; the worst minute is rate + burst - 1",
+    )
+    api_rate_limit_per_minute: int = Field(
+        60, gt=0, le=1_000_000, description="requests a minute of one user, all its keys together"
     )
     send_max_attempts: int = Field(
         3, ge=1, le=10, description="answers proving not sent before a message fails"
