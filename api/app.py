@@ -11,19 +11,32 @@ from flask import Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from api import auth, bodies, context, documents, errors, metrics
+from api import auth, bodies, context, documents, errors, limits, metrics
+from api.audit import audit
 from api.connections import connections
 from api.fans import fans
 from api.health import health
+from api.identity import identity
+from api.keys import keys
 from api.messages import messages
 from api.monitoring import monitoring
+from api.team import team
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
 from infra.wiring import Services, build
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# None of our pages asks for any of it.
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope"),
+        *("magnetometer", "microphone", "midi", "payment", "usb"),
+    )
+)
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
@@ -66,10 +79,23 @@ def create_app(
     app.before_request(_begin)
     errors.register(app)
     auth.register(app, services)
+    limits.register(app)
     app.after_request(_finish)
-    for blueprint in (auth.auth, messages, fans, connections, monitoring, health):
+    for blueprint in (
+        identity,
+        messages,
+        fans,
+        connections,
+        monitoring,
+        team,
+        keys,
+        audit,
+        health,
+    ):
         app.register_blueprint(blueprint)
     documents.register(app, auth.PUBLIC)
+    if proxies := services.settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 
@@ -116,6 +142,9 @@ def _secure(response: Response) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"
+    headers["Permissions-Policy"] = PERMISSIONS_POLICY
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if context.services().settings.public_url.startswith("https://"):
         headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     if request.path.startswith("/api/"):

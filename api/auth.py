@@ -1,133 +1,185 @@
 """Who asks. Every route needs a login unless its rule stands in PUBLIC: forgetting is safe.
 
-A token says who; what that user may do, and whether it still exists, comes from its row.
+A token or an API key says who; what that user may do, and whether it still exists, comes from its
+row. A token travels in the Authorization header, or in a cookie: then a request that changes
+something must repeat the token's `csrf` claim in a header, which no foreign page can.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, get_current_user, verify_jwt_in_request
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 from jwt import InvalidTokenError, PyJWTError
 from werkzeug.exceptions import NotFound
 
-from api.bodies import Routes
+from api.afterwards import afterwards
 from api.context import now, services
-from api.documents import problems
-from api.errors import not_authenticated
-from api.examples import identity as examples
-from api.schemas import identity as schemas
+from api.errors import Refusal, not_authenticated
 from domain.errors import Unavailable
+from domain.keys import PREFIX, ApiKey, ApiKeyId
 from domain.users import Caller, User, UserId
 from infra.wiring import Services
 
-# Reachable without a login. The first line also while ONLYFANS_CRM_ENABLED is off.
-ALWAYS = frozenset({"/api/auth/login", "/health", "/ready", "/metrics"})
+# Reachable without a login. The first lines also while ONLYFANS_CRM_ENABLED is off.
+ALWAYS = frozenset(
+    {"/api/auth/login", "/api/auth/session", "/health", "/ready", "/metrics"},
+)
 PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css"}
 
-# A removed user, or a changed role, is noticed after this long at most.
+# A removed user, a changed role or a revoked key is noticed after this long at most.
 ROW_SECONDS = 5.0
 ROWS_KEPT = 10_000
+# When a key was last used is known to the minute.
+USED_SECONDS = 60.0
 # Between the clocks of two web machines.
 CLOCK_SKEW_SECONDS = 10
+# __Host-: the browser takes such a cookie only from this very host, over HTTPS.
+LOGIN_COOKIE, SECURE_LOGIN_COOKIE = "huntaze_login", "__Host-huntaze_login"
+CSRF_COOKIE, CSRF_HEADER = "huntaze_csrf", "X-CSRF-TOKEN"
 
-auth = Routes("auth", __name__, url_prefix="/api/auth", tag="Identity")
-
-
-@auth.post("/login")
-@auth.input(schemas.LoginRequest, arg_name="body", example=examples.LOGIN)
-@auth.output(
-    schemas.LoginReply,
-    example=examples.LOGGED_IN,
-    description="A token for the header Authorization: Bearer",
-)
-@auth.doc(summary="Log in", responses=problems(400, 401, 413, 415, 422))
-def login(body: schemas.LoginRequest) -> schemas.LoginReply:
-    granted = services().users.login(body.email, body.password, now())
-    if granted is None:
-        raise not_authenticated()
-    user = granted.user
-    return schemas.LoginReply(
-        token=granted.token.text,
-        expires_at=granted.token.expires_at,
-        user=schemas.UserView(id=user.id, email=user.email, role=user.role),
-    )
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 def caller() -> Caller:
     """Who asks; only after `require_login` has let the request in."""
-    user = cast("User", get_current_user())
-    return Caller(user.id, user.owner_id, user.role)
+    return cast("Caller", g.caller)
+
+
+def user() -> User:
+    """The account of who asks."""
+    return cast("User", g.user)
 
 
 def known_caller() -> Caller | None:
     """Who asks, if anybody has proved it: for log lines."""
-    return caller() if g.get("logged_in") else None
+    return cast("Caller | None", g.get("caller"))
 
 
 def require_login() -> None:
     """Before every request: 404 while the product is off, 401 without a good login."""
-    rule = request.url_rule
-    if rule is None or rule.rule in ALWAYS:
-        return  # An unknown address becomes 404 or 405 by itself.
-    if not services().settings.onlyfans_crm_enabled:
+    rule = request.url_rule.rule if request.url_rule else None
+    if rule not in ALWAYS and not services().settings.onlyfans_crm_enabled:
         raise NotFound
-    if rule.rule in PUBLIC:
+    # An unknown address becomes 404 or 405 by itself; OPTIONS is answered without any handler.
+    if rule is None or rule in PUBLIC or request.method == "OPTIONS":
         return
+    logins: Logins = current_app.extensions["logins"]
+    secret = _api_key()
+    found, key_id = logins.by_key(secret) if secret else (_by_token(), None)
+    g.user, g.caller = found, found.caller(key_id)
+
+
+def _api_key() -> str | None:
+    """The API key of the Authorization header, or None where it holds something else."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" and text.startswith(PREFIX) else None
+
+
+def _by_token() -> User:
     try:
         verify_jwt_in_request()
-    except (JWTExtendedException, PyJWTError, RecursionError, ValueError):
+    except CSRFError:
+        raise Refusal(
+            403, "csrf_missing", f"Repeat the cookie {CSRF_COOKIE} in the header {CSRF_HEADER}"
+        ) from None
+    except (JWTExtendedException, PyJWTError, RecursionError, TypeError, ValueError):
         # Hostile tokens hold anything, also JSON nested deeper than Python's stack.
         raise not_authenticated() from None
-    g.logged_in = True
+    return cast("User", get_current_user())
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """A user's row, and until when it is believed."""
+class Remembered(Generic[V]):
+    """What was found, and until when it is believed."""
 
-    user: User | None
+    value: V
     until: float
 
 
-class Users:
-    """The rows of users seen lately, so that a busy user costs one query in ROW_SECONDS."""
+class Lately(Generic[K, V]):
+    """Rows seen lately, so that a busy user costs one query in ROW_SECONDS."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._rows: dict[UserId, Remembered] = {}
+    def __init__(self, look: Callable[[K], V | None]) -> None:
+        self._look = look
+        self._rows: dict[K, Remembered[V]] = {}
 
-    def get(self, user_id: UserId) -> User | None:
-        """The user, or None once removed. While PostgreSQL is away the last known row stands:
-        nobody can have changed it."""
+    def get(self, key: K) -> V | None:
+        """The row, or None where there is none. While PostgreSQL is away the last known row
+        stands: nobody can have changed it."""
         moment = now().timestamp()
-        known = self._rows.get(user_id)
+        known = self._rows.get(key)
         if known and moment < known.until:
-            return known.user
+            return known.value
         try:
-            user = self._services.users.get(user_id)
+            found = self._look(key)
         except Unavailable:
             if known is None:
                 raise
-            return known.user
+            return known.value
+        if found is None:
+            # Not remembered: whoever makes keys up must not push out those in use.
+            self._rows.pop(key, None)
+            return None
         if len(self._rows) >= ROWS_KEPT:
             self._rows.clear()
-        self._rows[user_id] = Remembered(user, moment + ROW_SECONDS)
-        return user
+        self._rows[key] = Remembered(found, moment + ROW_SECONDS)
+        return found
+
+
+class Logins:
+    """Users and keys as their rows say."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._users: Lately[UserId, User] = Lately(services.users.get)
+        self._keys: Lately[str, ApiKey] = Lately(services.keys.find)
+        self._used: dict[ApiKeyId, float] = {}
+
+    def user(self, user_id: UserId) -> User | None:
+        """The account, or None once it is removed."""
+        return self._users.get(user_id)
+
+    def by_key(self, secret: str) -> tuple[User, ApiKeyId]:
+        """The member whom a key stands for; raises Refusal 401."""
+        key = self._keys.get(secret)
+        member = self._users.get(key.member_id) if key else None
+        if key is None or member is None:
+            raise not_authenticated()
+        self._note_use(key.id)
+        return member, key.id
+
+    def _note_use(self, key_id: ApiKeyId) -> None:
+        moment = now().timestamp()
+        if moment - self._used.get(key_id, 0) < USED_SECONDS:
+            return
+        if len(self._used) >= ROWS_KEPT:
+            self._used.clear()
+        self._used[key_id] = moment
+        afterwards(lambda: self._services.keys.used(key_id))
 
 
 def register(app: Flask, services: Services) -> None:
     """Verify tokens as `services.tokens` signs them."""
-    issuer, users = services.tokens, Users(services)
+    issuer = services.tokens
+    app.extensions["logins"] = logins = Logins(services)
+    secure = services.settings.public_url.startswith("https://")
     app.config.update(
-        JWT_TOKEN_LOCATION=["headers"],
+        JWT_TOKEN_LOCATION=["headers", "cookies"],
         JWT_ALGORITHM=issuer.algorithm,
         JWT_DECODE_ALGORITHMS=[issuer.algorithm],
         JWT_DECODE_ISSUER=issuer.issuer,
         JWT_DECODE_AUDIENCE=issuer.audience,
         JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
+        JWT_COOKIE_CSRF_PROTECT=True,
+        JWT_COOKIE_SAMESITE="Lax",
+        JWT_COOKIE_SECURE=secure,
+        JWT_ACCESS_COOKIE_NAME=SECURE_LOGIN_COOKIE if secure else LOGIN_COOKIE,
+        JWT_ACCESS_CSRF_COOKIE_NAME=CSRF_COOKIE,
+        JWT_ACCESS_CSRF_HEADER_NAME=CSRF_HEADER,
     )
     manager = JWTManager(app)
 
@@ -144,6 +196,6 @@ def register(app: Flask, services: Services) -> None:
 
     @manager.user_lookup_loader
     def user_of(_: Mapping[str, Any], claims: Mapping[str, Any]) -> User | None:
-        return users.get(UserId(int(claims["sub"])))
+        return logins.user(UserId(int(claims["sub"])))
 
     app.before_request(require_login)

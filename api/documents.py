@@ -26,8 +26,18 @@ EXAMPLES: dict[int, tuple[str, str, str]] = {
         "Not application/json",
     ),
     422: ("invalid", "The request is not valid", "Fields break a rule; nothing was stored"),
+    429: ("rate_limited", "60 requests a minute are the limit: wait a little", "Too many requests"),
     503: ("unavailable", "the database does not answer; nothing was changed", "Try again later"),
 }
+# On every answer to a login: what is left of the requests of this minute.
+QUOTA_HEADERS = {
+    "X-RateLimit-Limit": "requests a minute of one user, all logins and keys together; an answer"
+    " 304 counts half",
+    "X-RateLimit-Remaining": "how many are left",
+    "X-RateLimit-Reset": "seconds until the oldest counted request counts no more",
+}
+# Marks an operation that takes an Idempotency-Key.
+IDEMPOTENT = {"x-idempotent": True}
 IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -55,6 +65,8 @@ def _problem(status: int) -> dict[str, Any]:
         example["details"] = [{"field": "priority", "message": "use 1 (most urgent) to 10"}]
     if status == 503:
         example |= {"retryAfterSec": 5, "reason": code, "limit": None}
+    if status == 429:
+        example |= {"retryAfterSec": 12, "reason": "user_requests_per_minute", "limit": 60}
     reply: dict[str, Any] = {
         "description": description,
         "content": {
@@ -64,7 +76,7 @@ def _problem(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status == 503:
+    if status in {429, 503}:
         reply["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return reply
 
@@ -73,7 +85,19 @@ def register(app: APIFlask, public: frozenset[str]) -> None:
     """Serve /openapi.json and /docs of all that is registered so far; every operation not in
     `public` asks for a login."""
     app.config["SECURITY_SCHEMES"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "a token of /api/auth/login, or an API key",
+        },
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "huntaze_login",
+            "description": "of /api/auth/session; over HTTPS it is called __Host-huntaze_login. A"
+            " request that changes something also needs the header X-CSRF-TOKEN",
+        },
     }
     app.config["OPENAPI_VERSION"] = "3.1.0"
     app.config["AUTO_VALIDATION_ERROR_RESPONSE"] = False
@@ -102,8 +126,8 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
     """What holds for every operation need not be repeated at each."""
     responses = operation["responses"]
     if not is_public:
-        operation["security"] = [{"bearer": []}]
-        responses |= {str(status): _problem(status) for status in (401, 503)}
+        operation["security"] = [{"bearer": []}, {"cookie": []}]
+        responses |= {str(status): _problem(status) for status in (401, 429, 503)}
     operation["responses"] = dict(sorted(responses.items()))
     if operation.pop("x-idempotent", False):
         operation["parameters"].append(IDEMPOTENCY)
@@ -113,7 +137,16 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
         }
         for status, reply in operation["responses"].items():
             if status.startswith("2"):
-                reply["headers"] = {"Idempotent-Replayed": replayed}
+                reply.setdefault("headers", {})["Idempotent-Replayed"] = replayed
+    if not is_public:
+        for status, reply in operation["responses"].items():
+            if status != "401":
+                reply.setdefault("headers", {}).update(
+                    {
+                        name: {"description": told, "schema": {"type": "integer"}}
+                        for name, told in QUOTA_HEADERS.items()
+                    }
+                )
 
 
 @documents.get("/docs")

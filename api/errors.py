@@ -3,6 +3,7 @@
 What is unexpected is logged under its request id and says nothing about itself to the outside.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from domain.errors import (
     IllegalTransition,
     Invalid,
     NotFound,
+    TooMany,
     Unavailable,
 )
 
@@ -29,6 +31,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Conflict: 409,
     IllegalTransition: 409,
     Forbidden: 403,
+    TooMany: 429,
     Unavailable: 503,
 }
 # Where a code says more about the request than its class does.
@@ -118,6 +121,15 @@ def register(app: Flask) -> None:
 def _domain_error(error: DomainError) -> Response:
     status = STATUS_OF_CODE.get(error.code) or STATUS.get(type(error), 500)
     problems = error.problems if isinstance(error, Invalid) else ()
+    if isinstance(error, TooMany):
+        return problem(
+            status,
+            error.code,
+            error.message,
+            retryAfterSec=max(1, math.ceil(error.retry_after.total_seconds())),
+            reason=error.reason,
+            limit=error.limit,
+        )
     if status == 503:
         return problem(
             status,

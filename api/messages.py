@@ -5,7 +5,7 @@ from uuid import UUID
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import messages as examples
 from api.schemas import messages as schemas
 from api.views import messages as views
@@ -13,7 +13,6 @@ from api.views.messages import Reply
 from domain.messages import DIRECT_PRIORITY, Draft
 
 messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag="Messages")
-IDEMPOTENT = {"x-idempotent": True}
 
 
 @messages.post("/send")

@@ -13,6 +13,7 @@ COMMANDS = {
     "user": "cli.users",
     "token": "cli.users",
     "migrate": "cli.database",
+    "rotate-keys": "cli.rotation",
     "demo-data": "cli.database",
     "simulator": "cli.simulator",
 }

@@ -57,14 +57,20 @@ class User:
     time_zone: str
     created_at: datetime
 
+    def caller(self, key_id: int | None = None) -> "Caller":
+        """The account as somebody who asks."""
+        return Caller(self.id, self.owner_id, self.role, key_id)
+
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as the token says: every query uses `owner_id`, every permission the role."""
+    """Who asks: every query uses `owner_id`, every permission the role. `key_id` is the API key
+    that a program came with; None for a login."""
 
     user_id: UserId
     owner_id: OwnerId
     role: Role
+    key_id: int | None = None
 
     def may(self, permission: Permission) -> bool:
         return permission in PERMISSIONS[self.role]

@@ -14,13 +14,18 @@ from domain.pacing import RoomRules, interval_ms
 from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
 from domain.services.audit import AuditService
+from domain.services.audit_log import AuditLogService
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
+from domain.services.keys import KeyService
+from domain.services.limits import LimitService
+from domain.services.logins import LoginService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.team import TeamService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
@@ -32,8 +37,10 @@ from infra.journal import LogJournal
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.redis.client import connect
+from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
 from infra.redis.waiting_room import RedisWaitingRoom
+from infra.rotation import KeyRotation
 from infra.settings import Settings
 from infra.tokens import JwtIssuer
 
@@ -47,6 +54,10 @@ __all__ = [
     "probe_key",
     "serve_metrics",
 ]
+
+
+# A request waits for it, and passes without it.
+QUOTA_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,17 @@ class Services:
     delivery: DeliveryService
     healing: HealingService
     audit: AuditService
+    audit_log: AuditLogService
     doctor: Doctor
     cache: RedisStatusCache
     healing_turn: HealingTurn
     tokens: JwtIssuer
     users: UserService
+    logins: LoginService
+    limits: LimitService
+    keys: KeyService
+    team: TeamService
+    rotation: KeyRotation
     fans: FanService
     monitoring: MonitoringService
     # What the healing timer does besides messages, each pass; every one may be repeated.
@@ -115,6 +132,7 @@ class Adapters:
     bus: Any = None
     room: Any = None
     platform: Any = None
+    quota: Any = None
 
 
 def build(
@@ -131,12 +149,17 @@ def build(
     platform = adapters.platform or OfapiPlatform.from_settings(settings)
     cache = RedisStatusCache(redis)
     journal = LogJournal()
-    open_unit_of_work = partial(
-        SqlUnitOfWork, sessionmaker(engine), bus, Cipher(settings.encryption_keys)
-    )
+    cipher = Cipher(settings.encryption_keys)
+    open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
+    hasher = Argon2PasswordHasher()
+    users = UserService(open_unit_of_work, hasher, tokens)
+    quota = adapters.quota or RedisRequestQuota(
+        connect(settings, timeout_seconds=min(QUOTA_SECONDS, settings.redis_timeout_seconds))
+    )
+    limits = LimitService(quota, journal, settings.api_rate_limit_per_minute)
     probes = Probes({"postgres": partial(ping, engine), "redis": room.cold, "sqs": bus.depths})
     return Services(
         settings=settings,
@@ -165,11 +188,17 @@ def build(
             journal=journal,
         ),
         audit=AuditService(open_unit_of_work, platform, rules),
+        audit_log=AuditLogService(open_unit_of_work),
         doctor=Doctor(settings, engine=engine, redis=redis, room=room, bus=bus, cache=cache),
         cache=cache,
         healing_turn=HealingTurn(engine),
         tokens=tokens,
-        users=UserService(open_unit_of_work, Argon2PasswordHasher(), tokens),
+        users=users,
+        logins=LoginService(users, limits),
+        limits=limits,
+        keys=KeyService(open_unit_of_work),
+        team=TeamService(open_unit_of_work, hasher),
+        rotation=KeyRotation(engine, cipher),
         fans=FanService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={},

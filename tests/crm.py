@@ -18,6 +18,7 @@ from infra.settings import Settings
 from infra.wiring import Adapters, Services, build
 from tests.fakes.bus import FakeBus
 from tests.fakes.platform import FakePlatform
+from tests.fakes.quota import FakeRequestQuota
 from tests.fakes.waiting_room import FakeWaitingRoom
 
 
@@ -30,6 +31,7 @@ class Crm:
     engine: Engine
     bus: FakeBus
     platform: FakePlatform
+    quota: FakeRequestQuota
     users: dict[str, User]
     connection: int
     foreign_connection: int
@@ -92,7 +94,8 @@ def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
     """The application on an empty database, with its users and two accounts."""
     bus, platform = FakeBus(), FakePlatform()
     room = FakeWaitingRoom(lambda: datetime.now(UTC).timestamp() * 1000)
-    adapters = Adapters(engine=database, bus=bus, room=room, platform=platform)
+    quota = FakeRequestQuota(lambda: datetime.now(UTC).timestamp())
+    adapters = Adapters(engine=database, bus=bus, room=room, platform=platform, quota=quota)
     services = build(settings, adapters=adapters)
     users: dict[str, User] = {}
     with services.open_unit_of_work() as work:
@@ -110,6 +113,7 @@ def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
         engine=database,
         bus=bus,
         platform=platform,
+        quota=quota,
         users=users,
         connection=0,
         foreign_connection=0,

@@ -18,6 +18,7 @@ from domain.ports import RoomCold, RoomUnavailable
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
 from infra.wiring import Services, build, serve_metrics
+from workers.resting import rest_if_off
 
 # One call of release; ten SQS batches.
 RELEASE_LIMIT = 100
@@ -92,15 +93,18 @@ class Pacer:
 
     def _sweep(self) -> None:
         """Set everything else going that is overdue; while the product is off it rests."""
-        if not self._services.settings.onlyfans_crm_enabled:
+        if rest_if_off(self._services):
             return
         for name, sweep in self._services.sweeps.items():
             if count := sweep():
                 self._services.journal.note("rows_swept", sweep=name, count=count)
 
     def settle_forever(self) -> None:
-        """Settle `unknown` messages apart from healing: reading a chat may take seconds."""
+        """Settle `unknown` messages apart from healing: reading a chat may take seconds. While the
+        product is off they wait, for nobody is called."""
         while not self._stop.wait(HEALING_EVERY):
+            if rest_if_off(self._services):
+                continue
             try:
                 if self._services.healing_turn.held:
                     self._services.healing.settle()

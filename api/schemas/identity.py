@@ -1,4 +1,4 @@
-"""Logging in."""
+"""Logging in, and who one is."""
 
 from pydantic import Field
 
@@ -21,3 +21,19 @@ class LoginReply(Answered):
     token_type: str = "Bearer"  # noqa: S105  # the scheme's name
     expires_at: Instant
     user: UserView
+
+
+class SessionReply(Answered):
+    expires_at: Instant
+    csrf_token: str
+    user: UserView
+
+
+class MeReply(Answered):
+    id: int
+    owner_id: int = Field(description="whose rows one works on")
+    email: str
+    role: str
+    permissions: list[str]
+    time_zone: str
+    api_key_id: int | None = Field(description="the key that asks; null for a login")

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from domain.events import Event
-from domain.repositories.access import AuditLine, AuditRepository
+from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.fans import FanPage, FanRepository, Recipient
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.messages import (
@@ -24,6 +24,7 @@ from domain.repositories.people import (
 )
 
 __all__ = [
+    "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
     "ConnectionRepository",
@@ -57,6 +58,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
     audit: AuditRepository
+    keys: ApiKeyRepository
 
     def __enter__(self) -> Self: ...
 

@@ -21,7 +21,7 @@ class Once:
 
 
 class UserRepository(Protocol):
-    """Accounts. Emails are compared without regard to case."""
+    """Accounts. Emails are compared without regard to case; removed accounts are not found."""
 
     def by_email(self, email: str) -> tuple[User, str] | None:
         """The user and the password's hash."""
@@ -33,6 +33,29 @@ class UserRepository(Protocol):
         self, email: str, password_hash: str, role: Role, owner_id: OwnerId | None, time_zone: str
     ) -> User:
         """Raises Conflict when the email is taken. Without `owner_id` the user owns itself."""
+        ...
+
+    def team(self, owner_id: OwnerId) -> Sequence[User]:
+        """The owner and everybody who works on the owner's rows, oldest first."""
+        ...
+
+    def lock(self, user_id: UserId) -> None:
+        """Until the transaction ends, nobody else gets past this for the same user."""
+        ...
+
+    def change(
+        self,
+        user_id: UserId,
+        *,
+        role: Role | None = None,
+        time_zone: str | None = None,
+        password_hash: str | None = None,
+    ) -> None:
+        """None stays as it is."""
+        ...
+
+    def remove(self, user_id: UserId) -> bool:
+        """The row stays, for what it did is remembered; False when it was removed before."""
         ...
 
 

@@ -72,7 +72,10 @@ class ConnectionService:
             if connection.state is ConnectionState.DISCONNECTED:
                 raise Conflict("it is disconnected: connect it again", code="disconnected")
             work.connections.lock(connection_id)
-            work.connections.set_state(connection_id, state, reason)
+            if work.connections.set_state(connection_id, state, reason):
+                active = state is ConnectionState.ACTIVE
+                action = "connection.resumed" if active else "connection.paused"
+                work.audit.add(caller, action, "connection", connection_id)
             work.commit()
             changed = work.connections.by_id(connection_id)
         assert changed is not None

@@ -119,8 +119,6 @@ class DeliveryService:
         queue if it may go at once. Running it twice finds nothing left to do.
 
         Raises Invalid, NotFound or Conflict for another producer's message that breaks a rule."""
-        if not self._rules.enabled:
-            return  # The row waits; once sending is on, healing finds its wake-up overdue.
         with self._open() as work:
             message = work.messages.by_public_id(payload.message_id)
         if message is None:
@@ -130,6 +128,8 @@ class DeliveryService:
                 if problem.code != "message_exists":
                     raise
                 return  # Its twin was faster and admits it.
+        if not self._rules.enabled:
+            return  # The row waits; once sending is on, healing finds its wake-up overdue.
         permit = self._admit(message.connection_id, message.id)
         if permit is not None:
             self.deliver(permit)

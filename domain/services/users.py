@@ -3,6 +3,7 @@ wrong password, so that nobody can list our users with a stopwatch."""
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import available_timezones
@@ -42,7 +43,21 @@ class UserService:
         user, password_hash = found or (None, self._nobodys_hash)
         # Outside the transaction: a hash takes longer than the query.
         fits = self._hasher.verify(password_hash, password)
-        return Login(user, self._tokens.issue(user, now)) if user and fits else None
+        if user is None or not fits:
+            return None
+        with self._open() as work:
+            work.audit.add(user.caller(), "login.succeeded", "user", user.id)
+            work.commit()
+        return Login(user, self._tokens.issue(user, now))
+
+    def note_failed_login(self, email: str) -> None:
+        """Write a failed login into the log of the account's owner; nothing without an account."""
+        with self._open() as work:
+            found = work.users.by_email(email)
+            if found is not None:
+                user, _ = found
+                work.audit.add(user.owner_id, "login.failed", "user", user.id)
+                work.commit()
 
     def get(self, user_id: UserId) -> User | None:
         """The account as it is now; None once it is removed."""
@@ -53,7 +68,7 @@ class UserService:
         """The account with this email as somebody who asks, for operators."""
         with self._open() as work:
             found = work.users.by_email(email)
-        return Caller(found[0].id, found[0].owner_id, found[0].role) if found else None
+        return found[0].caller() if found else None
 
     def issue_token(self, email: str, now: datetime) -> Login:
         """A token without a password, for operators; raises NotFound."""
@@ -89,14 +104,27 @@ class UserService:
 
 
 def _check(email: str, password: str, role: Role, owner_email: str | None, time_zone: str) -> None:
-    problems = []
-    if not EMAIL.fullmatch(email):
-        problems.append(FieldProblem("email", "use an address such as ann@example.com"))
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        problems.append(FieldProblem("password", f"use at least {PASSWORD_MIN} characters"))
+    problems = [*email_problems(email), *password_problems(password)]
     if (role is Role.OWNER) != (owner_email is None):
         problems.append(FieldProblem("owner", "name the owner of every role but owner itself"))
-    if time_zone not in available_timezones():
-        problems.append(FieldProblem("timeZone", "use a name such as Europe/Paris"))
+    problems += time_zone_problems(time_zone)
     if problems:
         raise Invalid(*problems)
+
+
+def email_problems(email: str) -> Sequence[FieldProblem]:
+    if EMAIL.fullmatch(email):
+        return []
+    return [FieldProblem("email", "use an address such as ann@example.com")]
+
+
+def password_problems(password: str) -> Sequence[FieldProblem]:
+    if PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        return []
+    return [FieldProblem("password", f"use {PASSWORD_MIN} to {PASSWORD_MAX} characters")]
+
+
+def time_zone_problems(time_zone: str) -> Sequence[FieldProblem]:
+    if time_zone in available_timezones():
+        return []
+    return [FieldProblem("timeZone", "use a name such as Europe/Paris")]

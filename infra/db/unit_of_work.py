@@ -18,6 +18,7 @@ from domain.events import Event
 from domain.messages import MessageId
 from domain.ports import Bus
 from domain.repositories import (
+    ApiKeyRepository,
     AuditRepository,
     ConnectionRepository,
     FanRepository,
@@ -29,7 +30,7 @@ from domain.repositories import (
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
-from infra.db.repositories.access import SqlAuditRepository
+from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.fans import SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
@@ -53,6 +54,7 @@ class SqlUnitOfWork:
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
     audit: AuditRepository
+    keys: ApiKeyRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -70,6 +72,7 @@ class SqlUnitOfWork:
         self.idempotency = SqlIdempotencyRepository(self._session)
         self.ledger = SqlLedgerRepository(self._session, self._cipher)
         self.audit = SqlAuditRepository(self._session)
+        self.keys = SqlApiKeyRepository(self._session)
         return self
 
     def __exit__(

@@ -43,7 +43,7 @@ class RedisRequestQuota:
             raise QuotaUnavailable("Redis did not answer a moment ago")
         mark = secrets.token_hex(6)
         window_ms = window.total_seconds() * 1000
-        arguments = [repr(self._now_ms()), 2 * limit, repr(window_ms), mark]
+        arguments: list[str | int] = [repr(self._now_ms()), 2 * limit, repr(window_ms), mark]
         try:
             allowed, halves, ms = self._take([self._prefix + subject], arguments)
         except RedisError as problem:

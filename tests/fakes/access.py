@@ -17,23 +17,26 @@ class FakeAuditRepository:
 
     def add(
         self,
-        caller: Caller,
+        caller: Caller | OwnerId,
         action: str,
         subject: str,
         subject_id: object = None,
         detail: Mapping[str, object] | None = None,
     ) -> None:
+        who = caller if isinstance(caller, Caller) else None
+        by_key = {"keyId": who.key_id} if who and who.key_id is not None else {}
         line = AuditLine(
             id=self._session.next_id(),
-            actor_id=caller.user_id,
+            actor_id=who.user_id if who else None,
             action=action,
             subject=subject,
             subject_id=None if subject_id is None else str(subject_id),
-            detail=dict(detail or {}),
+            detail={**(detail or {}), **by_key},
             request_id=None,
             at=self._session.now,
         )
-        self._session.write().audit[line.id] = caller.owner_id, line
+        owner_id = caller.owner_id if isinstance(caller, Caller) else caller
+        self._session.write().audit[line.id] = owner_id, line
 
     def page(self, owner_id: OwnerId, limit: int, cursor: str | None) -> Page[AuditLine]:
         rows = self._session.rows.audit.values()

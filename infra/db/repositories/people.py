@@ -13,6 +13,7 @@ from domain.errors import Conflict, NotFound
 from domain.messages import Delay
 from domain.pacing import Learned
 from domain.users import OwnerId, Role, User, UserId
+from infra.db.repositories.rows import changed
 from infra.db.tables import AttemptRow, ConnectionRow, MessageRow, UserRow
 
 
@@ -54,13 +55,47 @@ class SqlUserRepository:
 
     def by_email(self, email: str) -> tuple[User, str] | None:
         row = self._session.scalar(
-            select(UserRow).where(func.lower(UserRow.email) == email.lower())
+            select(UserRow).where(
+                func.lower(UserRow.email) == email.lower(), UserRow.removed_at.is_(None)
+            )
         )
         return (user_of(row), row.password_hash) if row else None
 
     def get(self, user_id: UserId) -> User | None:
-        row = self._session.get(UserRow, user_id)
+        row = self._session.scalar(
+            select(UserRow).where(UserRow.id == user_id, UserRow.removed_at.is_(None))
+        )
         return user_of(row) if row else None
+
+    def team(self, owner_id: OwnerId) -> Sequence[User]:
+        rows = self._session.scalars(
+            select(UserRow)
+            .where(UserRow.owner_id == owner_id, UserRow.removed_at.is_(None))
+            .order_by(UserRow.id)
+        )
+        return [user_of(row) for row in rows]
+
+    def lock(self, user_id: UserId) -> None:
+        # NO KEY: rows that name the user check their foreign key and must not wait for this.
+        self._session.execute(
+            select(UserRow.id).where(UserRow.id == user_id).with_for_update(key_share=True)
+        )
+
+    def change(
+        self,
+        user_id: UserId,
+        *,
+        role: Role | None = None,
+        time_zone: str | None = None,
+        password_hash: str | None = None,
+    ) -> None:
+        values = {"role": role, "time_zone": time_zone, "password_hash": password_hash}
+        changes = {name: value for name, value in values.items() if value is not None}
+        self._session.execute(update(UserRow).where(UserRow.id == user_id).values(changes))
+
+    def remove(self, user_id: UserId) -> bool:
+        removing = update(UserRow).where(UserRow.id == user_id, UserRow.removed_at.is_(None))
+        return changed(self._session, removing.values(removed_at=func.now())) == 1
 
     def add(
         self, email: str, password_hash: str, role: Role, owner_id: OwnerId | None, time_zone: str

@@ -18,6 +18,9 @@ from domain.messages import Message
 from domain.repositories import UnitOfWork
 from domain.services.connections import ConnectionService
 from domain.services.fans import FanService
+from domain.services.keys import KeyService
+from domain.services.limits import LimitService
+from domain.services.logins import LoginService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
@@ -27,6 +30,7 @@ from infra.passwords import Argon2PasswordHasher
 from infra.settings import Settings
 from infra.tokens import JwtIssuer
 from tests.fakes.bus import FakeBus
+from tests.fakes.quota import FakeRequestQuota
 from tests.fakes.unit_of_work import FakeDatabase
 from tests.fakes.waiting_room import FakeWaitingRoom
 
@@ -117,8 +121,7 @@ def settings(**changes: object) -> Settings:
         database_url="postgresql://nowhere/none",
         redis_endpoint="127.0.0.1:1",
         sqs_rate_limiter_queue_url="http://127.0.0.1:1/0/huntaze-rate-limiter-queue",
-        jwt_secret=KEY,
-        **changes,
+        **{"jwt_secret": KEY, "api_rate_limit_per_minute": 100_000} | changes,
     )
 
 
@@ -179,15 +182,22 @@ def services_of(
 
     connections = ConnectionService(open_unit_of_work, room, rules)
     probes = Probes({name: probe(name) for name in ("postgres", "redis", "sqs")}, monotonic=seconds)
+    users = UserService(open_unit_of_work, HASHER, tokens)
+    quota = FakeRequestQuota(seconds)
+    limits = LimitService(quota, journal, chosen.api_rate_limit_per_minute, monotonic=seconds)
     services = SimpleNamespace(
         settings=chosen,
+        quota=quota,
+        limits=limits,
+        logins=LoginService(users, limits),
+        keys=KeyService(open_unit_of_work),
         journal=journal,
         tokens=tokens,
         messages=MessageService(
             open_unit_of_work, room=room, bus=bus, cache=FakeCache(), rules=rules
         ),
         connections=connections,
-        users=UserService(open_unit_of_work, HASHER, tokens),
+        users=users,
         fans=FanService(open_unit_of_work),
         monitoring=MonitoringService(
             open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
