@@ -9,6 +9,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
+from api.app import create_app
 from api.auth import PUBLIC
 from domain.services.users import UserService
 from domain.users import Role
@@ -205,6 +206,26 @@ def test_every_key_verifies_and_the_first_signs(world: World) -> None:
     assert jwt.get_unverified_header(token)["kid"] == key_id(new)
     assert rotated.key(key_id(old)) == signing_key(old)
     assert asked_with(world, token).status_code == 401
+
+
+def test_while_keys_are_changed_the_old_tokens_live_on(make_world) -> None:
+    old, new = SecretStr(KEY), SecretStr("another key of at least thirty-two bytes")
+    world = make_world()
+    token = world.token()
+    services = world.client.application.extensions["huntaze"][0]
+    services.tokens = JwtIssuer([new, old], timedelta(hours=1))
+    client = create_app(services, clock=world.data.now).test_client()
+
+    def status(text: str) -> int:
+        return client.get(PROTECTED, headers={"Authorization": f"Bearer {text}"}).status_code
+
+    fresh = services.tokens.issue(world.user, datetime.now(UTC)).text
+    assert jwt.get_unverified_header(fresh)["kid"] == key_id(new)
+    assert (status(token), status(fresh)) == (200, 200)
+
+    services.tokens = JwtIssuer([new], timedelta(hours=1))
+    client = create_app(services, clock=world.data.now).test_client()
+    assert (status(token), status(fresh)) == (401, 200)
 
 
 def test_while_postgresql_is_away_a_login_is_503(world: World) -> None:

@@ -142,6 +142,10 @@ def test_every_answer_carries_the_secure_headers(world: World) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "camera=()" in answer.headers["Permissions-Policy"].split(", ")
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["X-Frame-Options"] == "DENY"
         assert "Strict-Transport-Security" not in answer.headers
     assert world.get(STATUS_PATH).headers["Cache-Control"] == "no-store"
 
@@ -255,6 +259,17 @@ def test_every_example_fits_its_schema(world: World) -> None:
                 one = content["application/json"]
                 schema = {"components": document["components"], **one["schema"]}
                 assert list(Draft202012Validator(schema).iter_errors(one["example"])) == [], name
+
+
+def test_every_operation_with_a_login_documents_its_quota(world: World) -> None:
+    for name, operation in operations(world):
+        if "security" not in operation:
+            continue
+        refused = operation["responses"]["429"]
+        assert refused["content"]["application/json"]["example"]["retryAfterSec"] == 12, name
+        for status, answer in operation["responses"].items():
+            told = {one for one in answer.get("headers", {}) if one.startswith("X-RateLimit-")}
+            assert len(told) == (0 if status == "401" else 3), (name, status)
 
 
 def test_idempotent_operations_document_the_header(world: World) -> None:
