@@ -1,0 +1,200 @@
+"""Every route with every kind of caller: nobody, a bad token, a removed user, a stranger, each role.
+
+A new route needs a line in ROUTES: its permission, and a body that passes the schema. Where its
+address holds an id, `ids` says which row of the owner's that is."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from api.auth import PUBLIC
+from domain.users import PERMISSIONS, Permission, Role
+from tests.crm import Crm
+
+ROLES = tuple(Role)
+SEND = {"recipientId": "fan_1", "content": "Hi"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a route asks for: a permission (None: any login will do), and what makes it valid."""
+
+    permission: Permission | None
+    body: dict[str, Any] | None = None
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+ROUTES: dict[str, Line] = {
+    "GET /api/auth/me": Line(None),
+    # Access
+    "GET /api/audit": Line(Permission.AUDIT),
+    "GET /api/keys": Line(Permission.KEYS),
+    "POST /api/keys": Line(Permission.KEYS, {"name": "CI"}),
+    "DELETE /api/keys/<int:key_id>": Line(Permission.KEYS),
+    "GET /api/team": Line(Permission.TEAM),
+    "POST /api/team": Line(
+        Permission.TEAM,
+        {"email": "new@example.com", "role": "chatter", "password": "correct horse"},
+    ),
+    "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
+    "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Fans
+    "GET /api/crm/fans": Line(Permission.READ),
+    # Messages
+    "POST /api/onlyfans/messages/send": Line(Permission.SEND, SEND),
+    "GET /api/onlyfans/messages/status": Line(Permission.READ),
+    "GET /api/onlyfans/messages/<uuid:message_id>": Line(Permission.READ),
+    "GET /api/onlyfans/messages/<uuid:message_id>/evidence": Line(Permission.READ),
+    "POST /api/onlyfans/messages/<uuid:message_id>/cancel": Line(Permission.SEND),
+    "POST /api/onlyfans/messages/<uuid:message_id>/retry": Line(Permission.SEND),
+    "POST /api/onlyfans/messages/<uuid:message_id>/confirm": Line(Permission.SEND),
+    # Accounts and pace
+    "GET /api/connections": Line(Permission.READ),
+    "POST /api/connections/<int:connection_id>/pause": Line(Permission.MANAGE),
+    "POST /api/connections/<int:connection_id>/resume": Line(Permission.MANAGE),
+    "GET /api/onlyfans/limiter": Line(Permission.READ),
+    "GET /api/monitoring/onlyfans": Line(Permission.READ),
+}
+# Flask's own, for files that we do not have.
+UNDESCRIBED = {"GET /static/<path:filename>"}
+
+
+@pytest.fixture
+def ids(crm: Crm) -> dict[str, object]:
+    """A row of the owner's for each name of an id in an address."""
+    fan = crm.fan()
+    sent = crm.post("/api/onlyfans/messages/send", SEND | {"recipientId": f"fan_{fan}"})
+    key = crm.post("/api/keys", {"name": "CI"})
+    with crm.services.open_unit_of_work() as work:
+        leaving = work.users.add("leaving@example.com", "-", Role.CHATTER, crm.owner, "UTC")
+        work.commit()
+    return {
+        "connection_id": crm.connection,
+        "key_id": key.json["key"]["id"],
+        "message_id": sent.json["messageId"],
+        "user_id": leaving.id,
+        "filename": "x",
+    }
+
+
+def described(crm: Crm) -> Iterator[str]:
+    """METHOD and address of every route that needs a login."""
+    for rule in crm.client.application.url_map.iter_rules():
+        if rule.rule not in PUBLIC:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield f"{method} {rule.rule}"
+
+
+def ask(crm: Crm, route: str, ids: dict[str, object], headers: dict[str, str]) -> Any:
+    method, rule = route.split(" ", 1)
+    path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(ids[found[1]]), rule)
+    line = ROUTES.get(route, Line(None))
+    body = line.body if line.body is not None or method == "GET" else {}
+    more = {} if body is None else {"json": body}
+    answer = crm.client.open(
+        path + line.query, method=method, headers=headers | line.headers, **more
+    )
+    answer.close()
+    return answer
+
+
+def test_every_route_has_its_line_and_every_line_its_route(crm: Crm) -> None:
+    assert set(described(crm)) - UNDESCRIBED == set(ROUTES)
+
+
+def test_without_a_good_login_nothing_answers(crm: Crm, ids: dict[str, object]) -> None:
+    removed = crm.users["chatter"]
+    crm.sql("UPDATE users SET removed_at = now() WHERE id = :id", id=removed.id)
+    nobody = {
+        "no token": {},
+        "a bad token": {"Authorization": "Bearer eyJhbGciOiJub25lIn0.e30."},
+        "a bad key": {"Authorization": f"Bearer hz_{'x' * 43}"},
+        "a removed user": crm.bearer("chatter"),
+        "an expired token": {
+            "Authorization": "Bearer "
+            + crm.services.tokens.issue(crm.users["owner"], datetime(2025, 1, 1, tzinfo=UTC)).text
+        },
+    }
+
+    wrong = [
+        (route, who, answer.status_code)
+        for route in described(crm)
+        for who, headers in nobody.items()
+        if (answer := ask(crm, route, ids, headers)).status_code != 401
+        or answer.json["error"] != "Not authenticated"
+    ]
+
+    assert wrong == []
+
+
+def test_somebody_elses_rows_are_not_there(crm: Crm, ids: dict[str, object]) -> None:
+    stranger = crm.bearer("stranger")
+    with_ids = [route for route in ROUTES if "<" in route]
+
+    wrong = [
+        (route, answer.status_code)
+        for route in with_ids
+        if (answer := ask(crm, route, ids, stranger)).status_code != 404
+    ]
+
+    assert wrong == []
+    assert len(with_ids) > 5
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_what_the_table_says_and_nothing_else(
+    crm: Crm, ids: dict[str, object], role: Role
+) -> None:
+    headers, allowed = crm.bearer(role), PERMISSIONS[role]
+    wrong = []
+    for route, line in ROUTES.items():
+        status = ask(crm, route, ids, headers).status_code
+        may = line.permission is None or line.permission in allowed
+        if (status == 403) == may or status == 401 or status >= 500:
+            wrong.append((route, may, status))
+
+    assert wrong == []
+
+
+def test_no_role_sees_less_with_a_key_than_with_a_login(crm: Crm, ids: dict[str, object]) -> None:
+    secret = crm.post("/api/keys", {"name": "All"}).json["secret"]
+    key = {"Authorization": f"Bearer {secret}"}
+
+    refused = {route for route in ROUTES if ask(crm, route, ids, key).status_code in {401, 403}}
+
+    assert refused == {
+        "POST /api/keys",
+        "POST /api/team",
+        "PUT /api/team/<int:user_id>",
+        "DELETE /api/team/<int:user_id>",
+    }
+
+
+def test_while_the_product_is_off_no_route_answers_anybody(
+    crm: Crm, ids: dict[str, object]
+) -> None:
+    app = crm.client.application
+    services, clock = app.extensions["huntaze"]
+    off = services.settings.model_copy(update={"onlyfans_crm_enabled": False})
+
+    app.extensions["huntaze"] = replace(services, settings=off), clock
+    owner = crm.bearer()
+
+    found = [
+        (route, headers == owner, status)
+        for route in described(crm)
+        for headers in (owner, {})
+        if (status := ask(crm, route, ids, headers).status_code) != 404
+    ]
+
+    assert found == []
+    hidden = ("/openapi.json", "/docs", "/docs.css")
+    assert [crm.client.get(path).status_code for path in hidden] == [404, 404, 404]
+    assert crm.client.put("/api/crm/fans").status_code == 404
+    assert crm.client.options("/api/crm/fans").status_code == 404
+    assert crm.client.get("/health").status_code == 200
