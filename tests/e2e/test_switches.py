@@ -1,6 +1,9 @@
 """The switches and settings as an owner sets them: off, on again, and mistyped."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from running import eventually
@@ -45,6 +48,72 @@ def test_switched_off_everything_is_held_and_switched_on_again_everything_leaves
         assert system.audit()[0] == "0 lost, 0 double, 0 over-limit"
 
 
+HIDDEN = (
+    "/api/crm/fans",
+    "/api/connections",
+    "/api/keys",
+    "/api/auth/me",
+    "/api/monitoring/onlyfans",
+    "/openapi.json",
+    "/docs",
+)
+
+
+def test_with_the_product_off_nothing_answers_or_works_and_nothing_is_lost(tmp_path: Path) -> None:
+    with System(tmp_path / "off", FAST | {"RATE_LIMITER_ENABLED": "false"}) as system:
+        account = system.account()
+        texts = [f"Held {number}" for number in range(5)]
+        for text in texts:
+            system.send(account.fans[0], text)
+        eventually(lambda: queue_is_empty(system), "the events to be consumed")
+        system.stop()
+
+        system.start(ONLYFANS_CRM_ENABLED="false", RATE_LIMITER_ENABLED="true")
+        token = system.login()
+        assert [system.api("GET", path).status_code for path in HIDDEN] == [404] * len(HIDDEN)
+        send = {"recipientId": account.fans[0], "content": "Not accepted"}
+        assert system.api("POST", "/api/onlyfans/messages/send", send).status_code == 404
+        open_paths = ("/health", "/ready", "/metrics")
+        assert [system.api("GET", path, token=token).status_code for path in open_paths] == [
+            200,
+            200,
+            200,
+        ]
+        put_on_queue(system, account.fans[0], "From elsewhere")
+        eventually(
+            lambda: system.states(account) == {"queued": 6},
+            "another producer's message to be kept",
+            lambda: system.states(account),
+        )
+        eventually(lambda: queue_is_empty(system), "the queue to be empty")
+        assert system.texts() == []
+
+        system.stop()
+        system.start(ONLYFANS_CRM_ENABLED="true")
+        system.all_sent(6, account)
+
+        assert sorted(system.texts()) == sorted([*texts, "From elsewhere"])
+        assert system.audit()[0] == "0 lost, 0 double, 0 over-limit"
+
+
+def put_on_queue(system: System, fan: str, text: str) -> None:
+    """As another producer does: the documented object, and nothing around it."""
+    client = system.sqs()
+    client.send_message(
+        QueueUrl=system.environment["SQS_RATE_LIMITER_QUEUE_URL"],
+        MessageBody=json.dumps(
+            {
+                "messageId": str(uuid4()),
+                "userId": "1",
+                "recipientId": fan,
+                "content": text,
+                "timestamp": datetime.now(UTC).isoformat(),
+            }
+        ),
+    )
+    client.close()
+
+
 def queue_is_empty(system: System) -> bool:
     client = system.sqs()
     told = client.get_queue_attributes(
@@ -61,6 +130,8 @@ def queue_is_empty(system: System) -> bool:
         ("RATE_LIMITER_ENABLED", "yse"),
         ("LOG_LEVEL", "loud"),
         ("RATE_LIMIT_PER_MINUTE", "many"),
+        ("API_RATE_LIMIT_PER_MINUTE", "0"),
+        ("ONLYFANS_CRM_ENABLED", "maybe"),
         ("SEND_LEASE_SECONDS", "1"),
     ],
 )

@@ -423,6 +423,26 @@ def test_a_foreign_producers_message_is_stored_and_sent() -> None:
     assert (message.public_id, message.priority) == (payload.message_id, 2)
 
 
+def test_a_foreign_message_that_comes_while_sending_is_off_is_kept_and_sent_afterwards() -> None:
+    desk = Desk(SendingRules(enabled=False))
+    payload = MessageRequested(
+        message_id=generate_message_id(),
+        user_id=str(desk.owner),
+        recipient_id=f"fan_{desk.fan}",
+        content="from elsewhere",
+        timestamp=START,
+    )
+
+    desk.delivery.requested(payload, desk.at)
+    desk.run(120)
+    assert desk.platform.calls == []
+    desk.use(SendingRules())
+    desk.healing.heal()
+    desk.run(1)
+
+    assert [call.text for call in desk.platform.delivered] == ["from elsewhere"]
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -51,6 +51,9 @@ def test_switches_take_the_usual_words_for_off(value: str) -> None:
         ("REDIS_ENDPOINT", "redis.example"),
         ("LOG_LEVEL", "loud"),
         ("RATE_LIMIT_PER_MINUTE", "0"),
+        ("API_RATE_LIMIT_PER_MINUTE", "0"),
+        ("API_RATE_LIMIT_PER_MINUTE", "1000001"),
+        ("TRUSTED_PROXIES", "6"),
         ("PORT", "eighty"),
     ],
 )
