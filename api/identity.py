@@ -110,5 +110,7 @@ def refuse_foreign_origin() -> None:
     if origin is None:
         return
     ours = urlsplit(services().settings.public_url)
-    if origin not in {f"{ours.scheme}://{ours.netloc}", f"{request.scheme}://{request.host}"}:
-        raise Refusal(403, "origin_refused", "Log in from our own pages")
+    # Of the address that was asked only the host counts: behind a balancer we see no HTTPS.
+    if origin == f"{ours.scheme}://{ours.netloc}" or origin.partition("://")[2] == request.host:
+        return
+    raise Refusal(403, "origin_refused", "Log in from our own pages")

@@ -31,7 +31,7 @@ from domain.repositories import (
     UnitOfWork,
 )
 from domain.services.messages import requested
-from domain.users import OwnerId, Role
+from domain.users import Caller, OwnerId, Role, UserId
 from infra.cipher import Cipher
 from infra.db.unit_of_work import SqlUnitOfWork
 from infra.settings import Settings
@@ -712,3 +712,30 @@ def test_message_ids_rise(world: World) -> None:
     first, second = queued(world), queued(world)
 
     assert MessageId(first.id) < MessageId(second.id)
+
+
+def test_a_line_of_the_audit_log_names_who_did_it_and_with_which_key(world: World) -> None:
+    user = UserId(world.owner)
+    deeds = [
+        Caller(user, world.owner, Role.OWNER),
+        Caller(user, world.owner, Role.OWNER, key_id=7),
+        world.owner,
+    ]
+    with world.open() as work:
+        for who in deeds:
+            work.audit.add(who, "fan.deleted", "fan", 5, {"count": 1})
+        work.commit()
+
+    with world.open() as work:
+        page = work.audit.page(world.owner, 2, None)
+        rest = work.audit.page(world.owner, 2, page.next_cursor)
+    lines = [*page.items, *rest.items]
+    assert [(one.actor_id, one.detail) for one in lines] == [
+        (None, {"count": 1}),
+        (user, {"count": 1, "keyId": 7}),
+        (user, {"count": 1}),
+    ]
+    assert (page.total, rest.next_cursor) == (3, None)
+    assert {(one.action, one.subject, one.subject_id) for one in lines} == {
+        ("fan.deleted", "fan", "5")
+    }

@@ -82,10 +82,27 @@ CROWD = """
       FROM generate_series(1, 30000) n JOIN fans f ON f.id = 1 + mod(n, 10000);
     INSERT INTO message_attempts (message_id, connection_id, attempt_no, send_key, slot_at)
       SELECT id, connection_id, 1, public_id, sent_at FROM messages;
+    INSERT INTO audit_log (user_id, action, subject)
+      SELECT 1 + mod(n, 200), 'fan.deleted', 'fan' FROM generate_series(1, 20000) n;
+    INSERT INTO api_keys (user_id, member_id, name, prefix, key_hash)
+      SELECT 1 + mod(n, 200), 1 + mod(n, 200), 'CI', 'hz_', n FROM generate_series(1, 5000) n;
+    INSERT INTO users (id, owner_id, email, password_hash, role)
+      SELECT 1000 + n, 1 + mod(n, 200), 'm' || n || '@example.com', '', 'chatter'
+      FROM generate_series(1, 5000) n;
     ANALYZE
 """
 
 QUERIES = {
+    "ix_audit_log_user_id_id": """
+        SELECT * FROM audit_log WHERE user_id = 7 AND id < 9000 ORDER BY id DESC LIMIT 51""",
+    "ix_api_keys_user_id_id": """
+        SELECT * FROM api_keys WHERE user_id = 7 AND revoked_at IS NULL ORDER BY id""",
+    "uq_api_keys_key_hash": """
+        SELECT * FROM api_keys WHERE key_hash = 'x' AND revoked_at IS NULL""",
+    "uq_users_email": """
+        SELECT * FROM users WHERE lower(email) = 'x' AND removed_at IS NULL""",
+    "ix_users_owner_id": """
+        SELECT * FROM users WHERE owner_id = 7 AND removed_at IS NULL ORDER BY id""",
     "ix_fans_user_id_id": """
         SELECT * FROM fans WHERE user_id = 7 AND deleted_at IS NULL AND id < 9000
         ORDER BY id DESC LIMIT 51""",

@@ -107,7 +107,15 @@ def test_logging_out_clears_both_cookies_and_needs_none(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "https://localhost"]
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://localhost:81",
+        "http://[",
+        "",
+    ],
 )
 def test_no_foreign_page_logs_anybody_in_or_out(world: World, origin: str) -> None:
     body = {"email": "ann@example.com", "password": PASSWORD}
@@ -123,7 +131,9 @@ def test_no_foreign_page_logs_anybody_in_or_out(world: World, origin: str) -> No
     assert not any(one.headers.getlist("Set-Cookie") for one in answers)
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:8000", "http://localhost"])
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:8000", "http://localhost", "https://localhost"]
+)
 def test_our_own_pages_log_in(world: World, origin: str) -> None:
     assert begin(world, Origin=origin).status_code == 200
 
