@@ -41,7 +41,8 @@ def add(body: schemas.AddMemberRequest) -> tuple[schemas.MemberReply, int, dict[
 @team.output(schemas.MemberReply, example=examples.MEMBER)
 @team.doc(
     summary="Change a member's role, time zone or password",
-    description="Any subset. The role counts within five seconds. The owner's role stays.",
+    description="Any subset. The role counts within five seconds; a new password leaves present"
+    " logins alone, which end within their hour. The owner's role stays.",
     responses=problems(400, 403, 404, 409, 413, 415, 422),
 )
 def change(user_id: int, body: schemas.ChangeMemberRequest) -> schemas.MemberReply:
