@@ -167,6 +167,9 @@ class Settings(BaseModel):
     wake_after_seconds: float = Field(
         30, gt=0, description="a row whose event was published is looked at again"
     )
+    sync_every_seconds: float = Field(
+        300, ge=10, description="a connection is compared with the platform's own lists again"
+    )
     visibility_timeout_seconds: int = Field(
         120, ge=1, le=43_200, description="of the queue messages, as created locally"
     )

@@ -21,10 +21,12 @@ from domain.services.fans import FanService
 from domain.services.healing import HealingService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
+from domain.services.linking import LinkingService
 from domain.services.logins import LoginService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.sync import SyncService
 from domain.services.team import TeamService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
@@ -36,6 +38,7 @@ from infra.doctor import Doctor, Finding, probe_key
 from infra.journal import LogJournal
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
+from infra.platform.ofapi_accounts import OfapiAccounts
 from infra.redis.client import connect
 from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
@@ -73,6 +76,8 @@ class Services:
     rules: SendingRules
     messages: MessageService
     connections: ConnectionService
+    linking: LinkingService
+    sync: SyncService
     delivery: DeliveryService
     healing: HealingService
     audit: AuditService
@@ -133,6 +138,8 @@ class Adapters:
     room: Any = None
     platform: Any = None
     quota: Any = None
+    accounts: Any = None
+    inbound: Any = None
 
 
 def build(
@@ -147,12 +154,22 @@ def build(
     redis = connect(settings)
     room = adapters.room or RedisWaitingRoom(redis, room_rules_of(settings))
     platform = adapters.platform or OfapiPlatform.from_settings(settings)
+    accounts = adapters.accounts or OfapiAccounts.from_settings(settings)
     cache = RedisStatusCache(redis)
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
-    connections = ConnectionService(open_unit_of_work, room, rules)
+    connections = ConnectionService(open_unit_of_work, room, rules, accounts)
+    sync = SyncService(
+        open_unit_of_work,
+        accounts=accounts,
+        inbound=adapters.inbound,
+        room=room,
+        rules=rules,
+        journal=journal,
+        every=timedelta(seconds=settings.sync_every_seconds),
+    )
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
     hasher = Argon2PasswordHasher()
     users = UserService(open_unit_of_work, hasher, tokens)
@@ -171,6 +188,8 @@ def build(
         rules=rules,
         messages=messages,
         connections=connections,
+        linking=LinkingService(open_unit_of_work, accounts),
+        sync=sync,
         delivery=DeliveryService(
             open_unit_of_work,
             room=room,
@@ -201,7 +220,7 @@ def build(
         rotation=KeyRotation(engine, cipher),
         fans=FanService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        sweeps={},
+        sweeps={"sync": sync.announce_due},
     )
 
 

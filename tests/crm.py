@@ -18,6 +18,7 @@ from infra.settings import Settings
 from infra.wiring import Adapters, Services, build
 from tests.fakes.bus import FakeBus
 from tests.fakes.platform import FakePlatform
+from tests.fakes.platform_accounts import FakePlatformAccounts
 from tests.fakes.quota import FakeRequestQuota
 from tests.fakes.waiting_room import FakeWaitingRoom
 
@@ -32,6 +33,7 @@ class Crm:
     bus: FakeBus
     platform: FakePlatform
     quota: FakeRequestQuota
+    accounts: FakePlatformAccounts
     users: dict[str, User]
     connection: int
     foreign_connection: int
@@ -92,10 +94,12 @@ class Crm:
 @contextmanager
 def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
     """The application on an empty database, with its users and two accounts."""
-    bus, platform = FakeBus(), FakePlatform()
+    bus, platform, accounts = FakeBus(), FakePlatform(), FakePlatformAccounts()
     room = FakeWaitingRoom(lambda: datetime.now(UTC).timestamp() * 1000)
     quota = FakeRequestQuota(lambda: datetime.now(UTC).timestamp())
-    adapters = Adapters(engine=database, bus=bus, room=room, platform=platform, quota=quota)
+    adapters = Adapters(
+        engine=database, bus=bus, room=room, platform=platform, accounts=accounts, quota=quota
+    )
     services = build(settings, adapters=adapters)
     users: dict[str, User] = {}
     with services.open_unit_of_work() as work:
@@ -114,6 +118,7 @@ def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
         bus=bus,
         platform=platform,
         quota=quota,
+        accounts=accounts,
         users=users,
         connection=0,
         foreign_connection=0,

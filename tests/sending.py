@@ -14,6 +14,7 @@ from domain.services.rules import SendingRules
 from domain.users import Caller, Role, UserId
 from tests.fakes.bus import FakeBus
 from tests.fakes.platform import FakePlatform
+from tests.fakes.platform_accounts import FakePlatformAccounts
 from tests.fakes.unit_of_work import FakeDatabase
 from tests.fakes.waiting_room import FakeWaitingRoom
 
@@ -73,7 +74,9 @@ class Desk:
         self.messages = MessageService(
             self.data.open, room=self.room, bus=self.bus, cache=self.cache, rules=rules
         )
-        self.connections = ConnectionService(self.data.open, self.room, rules)
+        self.connections = ConnectionService(
+            self.data.open, self.room, rules, FakePlatformAccounts(self.data.now)
+        )
         self.delivery = DeliveryService(
             self.data.open,
             room=self.room,

@@ -9,10 +9,13 @@ from infra.logging import configure_logging
 from infra.settings import QUEUES, Settings, load_settings_or_exit
 from infra.wiring import Services, serve_metrics
 from infra.wiring import build as build_services
-from workers import delivery, probe
+from workers import delivery, probe, sync
 
 # Who brings the tasks of a queue; every queue also answers the probe.
-REGISTER: dict[str, Callable[[QueueWorker, Services], None]] = {"messages": delivery.register}
+REGISTER: dict[str, tuple[Callable[[QueueWorker, Services], None], ...]] = {
+    "messages": (delivery.register,),
+    "inbound": (sync.register,),
+}
 THREADS = 8
 
 
@@ -23,8 +26,8 @@ def build(queue: str, settings: Settings, services: Services) -> QueueWorker:
         settings, queue, threads=threads, on_last_failure=delivery.last_failure(services)
     )
     probe.register(app, services)
-    if queue in REGISTER:
-        REGISTER[queue](app, services)
+    for register in REGISTER.get(queue, ()):
+        register(app, services)
     return app
 
 

@@ -7,8 +7,10 @@ from typing import Protocol, Self
 
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
+from domain.repositories.accounts import AccountRepository
 from domain.repositories.fans import FanPage, FanRepository, Recipient
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
+from domain.repositories.links import LinkRepository
 from domain.repositories.messages import (
     MessageRepository,
     QueueRepository,
@@ -22,8 +24,10 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.sync import SyncLease, SyncRepository
 
 __all__ = [
+    "AccountRepository",
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
@@ -33,6 +37,7 @@ __all__ = [
     "IdempotencyRepository",
     "LedgerCall",
     "LedgerRepository",
+    "LinkRepository",
     "MessageRepository",
     "Once",
     "OpenUnitOfWork",
@@ -41,6 +46,8 @@ __all__ = [
     "Result",
     "SentMessage",
     "StatusCounts",
+    "SyncLease",
+    "SyncRepository",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -59,6 +66,9 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     ledger: LedgerRepository
     audit: AuditRepository
     keys: ApiKeyRepository
+    accounts: AccountRepository
+    links: LinkRepository
+    sync: SyncRepository
 
     def __enter__(self) -> Self: ...
 

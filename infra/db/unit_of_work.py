@@ -18,25 +18,31 @@ from domain.events import Event
 from domain.messages import MessageId
 from domain.ports import Bus
 from domain.repositories import (
+    AccountRepository,
     ApiKeyRepository,
     AuditRepository,
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
     LedgerRepository,
+    LinkRepository,
     MessageRepository,
     QueueRepository,
+    SyncRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
+from infra.db.repositories.accounts import SqlAccountRepository
 from infra.db.repositories.fans import SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
+from infra.db.repositories.links import SqlLinkRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.sync import SqlSyncRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -55,6 +61,9 @@ class SqlUnitOfWork:
     ledger: LedgerRepository
     audit: AuditRepository
     keys: ApiKeyRepository
+    accounts: AccountRepository
+    links: LinkRepository
+    sync: SyncRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -73,6 +82,9 @@ class SqlUnitOfWork:
         self.ledger = SqlLedgerRepository(self._session, self._cipher)
         self.audit = SqlAuditRepository(self._session)
         self.keys = SqlApiKeyRepository(self._session)
+        self.accounts = SqlAccountRepository(self._session, self._cipher)
+        self.links = SqlLinkRepository(self._session)
+        self.sync = SqlSyncRepository(self._session, self._cipher)
         return self
 
     def __exit__(

@@ -44,6 +44,10 @@ def connection_of(row: ConnectionRow) -> Connection:
         blocked_until=row.blocked_until,
         blocked_reason=row.blocked_reason,
         created_at=row.created_at,
+        username=row.username,
+        sync_after=row.sync_after,
+        synced_at=row.synced_at,
+        sync_error=row.sync_error,
     )
 
 

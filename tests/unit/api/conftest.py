@@ -30,6 +30,7 @@ from infra.passwords import Argon2PasswordHasher
 from infra.settings import Settings
 from infra.tokens import JwtIssuer
 from tests.fakes.bus import FakeBus
+from tests.fakes.platform_accounts import FakePlatformAccounts
 from tests.fakes.quota import FakeRequestQuota
 from tests.fakes.unit_of_work import FakeDatabase
 from tests.fakes.waiting_room import FakeWaitingRoom
@@ -180,7 +181,8 @@ def services_of(
     def seconds() -> float:
         return data.now().timestamp()
 
-    connections = ConnectionService(open_unit_of_work, room, rules)
+    accounts = FakePlatformAccounts(data.now)
+    connections = ConnectionService(open_unit_of_work, room, rules, accounts)
     probes = Probes({name: probe(name) for name in ("postgres", "redis", "sqs")}, monotonic=seconds)
     users = UserService(open_unit_of_work, HASHER, tokens)
     quota = FakeRequestQuota(seconds)
