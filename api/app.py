@@ -21,6 +21,7 @@ from api.fans import fans
 from api.health import health
 from api.identity import identity
 from api.keys import keys
+from api.linking import linking
 from api.messages import messages
 from api.monitoring import monitoring
 from api.team import team
@@ -85,6 +86,7 @@ def create_app(
         identity,
         messages,
         fans,
+        linking,
         connections,
         monitoring,
         team,

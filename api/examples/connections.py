@@ -12,7 +12,28 @@ CONNECTION: dict[str, Any] = {
     "ratePerMinute": None,
     "burst": None,
     "createdAt": "2025-01-01T00:00:00.000Z",
+    "username": "luna",
 }
+CONNECT = {
+    "platform": "onlyfans",
+    "accountId": "acct_luna",
+    "name": "Luna",
+    "accessKey": "the-key-from-the-gateway",
+}
+LIMITS: dict[str, Any] = {"ratePerMinute": 6, "burst": None}
+LIMITED = {**CONNECTION, "ratePerMinute": 6.0}
+KEY = {"accessKey": "the-key-from-the-gateway"}
+DETAIL: dict[str, Any] = {
+    **CONNECTION,
+    "health": {
+        "lastSyncAt": "2025-11-01T11:58:00.000Z",
+        "nextSyncAt": "2025-11-01T12:03:00.000Z",
+        "syncError": None,
+        "waiting": 3,
+        "nextFreeAt": "2025-11-01T12:00:06.030Z",
+    },
+}
+SYNC = {"connectionId": 7, "status": "requested"}
 PAUSED = {**CONNECTION, "state": "paused", "stateReason": "paused by hand"}
 CONNECTIONS = {"connections": [CONNECTION]}
 GLANCE: dict[str, Any] = {

@@ -2,7 +2,9 @@
 
 from api.schemas import connections as schemas
 from domain.connections import Connection
+from domain.services.connections import ConnectionReport
 from domain.services.monitoring import LimiterLine
+from domain.services.promises import instant
 
 
 def connection(one: Connection) -> schemas.ConnectionView:
@@ -16,6 +18,21 @@ def connection(one: Connection) -> schemas.ConnectionView:
         rate_per_minute=one.rate_per_minute,
         burst=one.burst,
         created_at=one.created_at,
+        username=one.username,
+    )
+
+
+def detail(report: ConnectionReport) -> schemas.ConnectionDetail:
+    one, bucket = report.connection, report.bucket
+    return schemas.ConnectionDetail(
+        **dict(connection(one)),
+        health=schemas.ConnectionHealth(
+            last_sync_at=one.synced_at,
+            next_sync_at=one.sync_after,
+            sync_error=one.sync_error,
+            waiting=report.waiting,
+            next_free_at=instant(bucket.next_free_ms) if bucket else None,
+        ),
     )
 
 

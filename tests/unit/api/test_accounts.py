@@ -73,6 +73,7 @@ def test_connections_are_listed(world: World) -> None:
                 "ratePerMinute": None,
                 "burst": None,
                 "createdAt": "2026-11-23T12:00:00.000Z",
+                "username": None,
             }
         ]
     }

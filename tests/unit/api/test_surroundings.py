@@ -280,6 +280,7 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
     }
 
     assert documented == {
+        "post /api/connections",
         "post /api/onlyfans/messages/send",
         "post /api/onlyfans/messages/{message_id}/cancel",
         "post /api/onlyfans/messages/{message_id}/retry",

@@ -1,0 +1,22 @@
+"""Links of fans."""
+
+from pydantic import Field
+
+from api.schemas.base import Answered, Asked
+
+
+class LinkRequest(Asked):
+    connection_id: int = Field(ge=1, le=2**63 - 1)
+    platform_user_id: str | None = Field(
+        None,
+        pattern=r"^[1-9][0-9]{0,18}$",
+        description="the platform's number of the fan; left out: found by the fan's handle",
+    )
+
+
+class LinkView(Answered):
+    fan_id: int
+    recipient_id: str
+    connection_id: int
+    platform_user_id: str
+    version: int
