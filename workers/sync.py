@@ -22,4 +22,5 @@ def register(app: Celery, services: Services) -> None:
             due = SyncDue.model_validate(payload)
         except ValidationError as problem:
             raise Poison(f"not a SyncDue: {problem.error_count()} bad fields") from None
-        services.sync.run(ConnectionId(due.connection_id))
+        if services.settings.onlyfans_crm_enabled:  # else it stays due
+            services.sync.run(ConnectionId(due.connection_id))

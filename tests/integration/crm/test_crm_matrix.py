@@ -45,6 +45,10 @@ ROUTES: dict[str, Line] = {
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
     # Fans
     "GET /api/crm/fans": Line(Permission.READ),
+    "POST /api/crm/fans/<int:fan_id>/link": Line(
+        Permission.EDIT, {"connectionId": 1, "platformUserId": "77"}
+    ),
+    "DELETE /api/crm/fans/<int:fan_id>/link": Line(Permission.EDIT),
     # Messages
     "POST /api/onlyfans/messages/send": Line(Permission.SEND, SEND),
     "GET /api/onlyfans/messages/status": Line(Permission.READ),
@@ -55,6 +59,14 @@ ROUTES: dict[str, Line] = {
     "POST /api/onlyfans/messages/<uuid:message_id>/confirm": Line(Permission.SEND),
     # Accounts and pace
     "GET /api/connections": Line(Permission.READ),
+    "POST /api/connections": Line(
+        Permission.MANAGE, {"platform": "onlyfans", "accountId": "acct_mila"}
+    ),
+    "GET /api/connections/<int:connection_id>": Line(Permission.READ),
+    "PUT /api/connections/<int:connection_id>": Line(Permission.MANAGE, {"burst": 2}),
+    "PUT /api/connections/<int:connection_id>/key": Line(Permission.MANAGE, {"accessKey": "key"}),
+    "DELETE /api/connections/<int:connection_id>": Line(Permission.MANAGE),
+    "POST /api/connections/<int:connection_id>/sync": Line(Permission.MANAGE),
     "POST /api/connections/<int:connection_id>/pause": Line(Permission.MANAGE),
     "POST /api/connections/<int:connection_id>/resume": Line(Permission.MANAGE),
     "GET /api/onlyfans/limiter": Line(Permission.READ),
@@ -75,6 +87,7 @@ def ids(crm: Crm) -> dict[str, object]:
         work.commit()
     return {
         "connection_id": crm.connection,
+        "fan_id": fan,
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
         "user_id": leaving.id,
