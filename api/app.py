@@ -21,8 +21,10 @@ from api.fans import fans
 from api.health import health
 from api.identity import identity
 from api.keys import keys
+from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.segments import segments
 from api.team import team
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
@@ -85,6 +87,8 @@ def create_app(
         identity,
         messages,
         fans,
+        segments,
+        merges,
         connections,
         monitoring,
         team,

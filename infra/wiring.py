@@ -17,15 +17,19 @@ from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService
+from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.logins import LoginService
+from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.segments import SegmentService
 from domain.services.team import TeamService
+from domain.services.tiers import TierService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
@@ -88,6 +92,10 @@ class Services:
     team: TeamService
     rotation: KeyRotation
     fans: FanService
+    departures: DepartureService
+    merges: MergeService
+    segments: SegmentService
+    tiers: TierService
     monitoring: MonitoringService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
@@ -153,6 +161,7 @@ def build(
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules)
+    tiers = TierService(open_unit_of_work)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
     hasher = Argon2PasswordHasher()
     users = UserService(open_unit_of_work, hasher, tokens)
@@ -200,8 +209,12 @@ def build(
         team=TeamService(open_unit_of_work, hasher),
         rotation=KeyRotation(engine, cipher),
         fans=FanService(open_unit_of_work),
+        departures=DepartureService(open_unit_of_work, room, settings.fan_delete_mode),
+        merges=MergeService(open_unit_of_work),
+        segments=SegmentService(open_unit_of_work),
+        tiers=tiers,
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        sweeps={},
+        sweeps={"tiers": tiers.sweep},
     )
 
 

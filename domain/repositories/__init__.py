@@ -7,8 +7,21 @@ from typing import Protocol, Self
 
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
-from domain.repositories.fans import FanPage, FanRepository, Recipient
+from domain.repositories.fans import (
+    FanChange,
+    FanHistoryRepository,
+    FanRepository,
+    Recipient,
+    TagCounts,
+)
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
+from domain.repositories.merges import (
+    DepartureRepository,
+    Duplicate,
+    Merge,
+    MergeId,
+    MergeRepository,
+)
 from domain.repositories.messages import (
     MessageRepository,
     QueueRepository,
@@ -22,25 +35,35 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.segments import SegmentRepository, TierRepository
 
 __all__ = [
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
     "ConnectionRepository",
-    "FanPage",
+    "DepartureRepository",
+    "Duplicate",
+    "FanChange",
+    "FanHistoryRepository",
     "FanRepository",
     "IdempotencyRepository",
     "LedgerCall",
     "LedgerRepository",
+    "Merge",
+    "MergeId",
+    "MergeRepository",
     "MessageRepository",
     "Once",
     "OpenUnitOfWork",
     "QueueRepository",
     "Recipient",
     "Result",
+    "SegmentRepository",
     "SentMessage",
     "StatusCounts",
+    "TagCounts",
+    "TierRepository",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -53,6 +76,11 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     users: UserRepository
     connections: ConnectionRepository
     fans: FanRepository
+    fan_history: FanHistoryRepository
+    segments: SegmentRepository
+    tiers: TierRepository
+    merges: MergeRepository
+    departures: DepartureRepository
     messages: MessageRepository
     queue: QueueRepository
     idempotency: IdempotencyRepository
