@@ -38,7 +38,7 @@ HOSTILE = [
     '=HYPERLINK("http://evil.example")',
     "zero\u200bwidth\u2060joiner\u200d",
     "\u202eright to left\u202c مرحبا",
-    "👩‍👩‍👧‍👦🏳️‍🌈𝕳",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001d573 \u0130\u0131",
     "%_\\' OR 1=1; --",
     "{{7*7}} ${x}",
 ]
@@ -344,23 +344,23 @@ def test_a_foreign_fan_is_as_missing_as_a_missing_one(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "allowed"),
+    ("request_", "body", "allowed"),
     [
-        ("POST", "", NEW, {"owner", "manager", "chatter"}),
-        ("PUT", "/{fan}", {"notes": "n"}, {"owner", "manager", "chatter"}),
-        ("DELETE", "/{fan}", None, {"owner", "manager", "chatter"}),
-        ("DELETE", "/{fan}?mode=hard", None, {"owner"}),
-        ("GET", "/{fan}/export", None, {"owner", "manager", "analyst"}),
-        ("POST", "/tags", {"fanIds": [1], "add": ["a"]}, {"owner", "manager", "chatter"}),
-        ("GET", "/{fan}/changes", None, {"owner", "manager", "chatter", "analyst"}),
+        ("POST ", NEW, {"owner", "manager", "chatter"}),
+        ("PUT /{fan}", {"notes": "n"}, {"owner", "manager", "chatter"}),
+        ("DELETE /{fan}", None, {"owner", "manager", "chatter"}),
+        ("DELETE /{fan}?mode=hard", None, {"owner"}),
+        ("GET /{fan}/export", None, {"owner", "manager", "analyst"}),
+        ("POST /tags", {"fanIds": [1], "add": ["a"]}, {"owner", "manager", "chatter"}),
+        ("GET /{fan}/changes", None, {"owner", "manager", "chatter", "analyst"}),
     ],
 )
 @pytest.mark.parametrize("role", ["owner", "manager", "chatter", "analyst"])
 def test_a_role_does_what_it_may(
-    crm: Crm, method: str, path: str, body: dict | None, allowed: set[str], role: str
+    crm: Crm, request_: str, body: dict | None, allowed: set[str], role: str
 ) -> None:
-    fan = crm.fan()
+    method, path = request_.format(fan=crm.fan()).split(" ")
 
-    answer = crm.call(method, f"/api/crm/fans{path.format(fan=fan)}", role, json=body)
+    answer = crm.call(method, f"/api/crm/fans{path}", role, json=body)
 
     assert (answer.status_code != 403) == (role in allowed), answer.json
