@@ -287,6 +287,8 @@ def test_no_list_reads_a_whole_table(crm: Crm) -> None:
         "SELECT id FROM fans WHERE user_id = :owner AND deleted_at IS NULL LIMIT 1", owner=crm.owner
     )
 
+    assert scans(crm, [("SELECT * FROM fans WHERE notes = 'none'", None)]) == {"fans"}
+
     for path in PATHS:
         with watched(crm) as seen:
             answer = crm.get(f"/api/crm/{path.format(fan=fan.id)}")
