@@ -22,8 +22,10 @@ from api.health import health
 from api.identity import identity
 from api.keys import keys
 from api.linking import linking
+from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.segments import segments
 from api.team import team
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
@@ -87,6 +89,8 @@ def create_app(
         messages,
         fans,
         linking,
+        segments,
+        merges,
         connections,
         monitoring,
         team,

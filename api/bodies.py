@@ -32,7 +32,7 @@ class StrictAdapter(PydanticAdapter):
     """Makes APIFlask validate with our readers and refuse in our shape."""
 
     def validate_input(self, request: Request, location: str, **_: Any) -> BaseModel:
-        document = read_json(request) if location == "json" else request.args.to_dict()
+        document = read_json(request) if location == "json" else read_query(request)
         _check_texts(document)
         try:
             model: BaseModel = self.model_class.model_validate(document)
@@ -49,6 +49,14 @@ registry.register("pydantic", StrictAdapter)
 
 class Routes(APIBlueprint):
     """A group of routes that read requests with StrictAdapter."""
+
+
+def read_query(request: Request) -> dict[str, str | list[str]]:
+    """The query string; a name that is repeated has a list, which only some fields take."""
+    return {
+        name: values[0] if len(values) == 1 else values
+        for name, values in request.args.to_dict(flat=False).items()
+    }
 
 
 def read_json(request: Request) -> Any:

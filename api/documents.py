@@ -47,6 +47,15 @@ IDEMPOTENCY = {
     " with the header Idempotent-Replayed: true; with another body it is refused (422).",
 }
 
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 32},
+    "description": "The ETag that was read: refused (409 version_conflict) if it changed since.",
+}
+ETAG = {"description": "the version, quoted; for If-Match", "schema": {"type": "string"}}
+
 
 def problems(*statuses: int) -> Responses:
     """The error responses of an operation, for its documentation."""
@@ -129,6 +138,12 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
         operation["security"] = [{"bearer": []}, {"cookie": []}]
         responses |= {str(status): _problem(status) for status in (401, 429, 503)}
     operation["responses"] = dict(sorted(responses.items()))
+    if operation.pop("x-if-match", False):
+        operation["parameters"].append(IF_MATCH)
+    if operation.pop("x-etag", False):
+        for status, reply in operation["responses"].items():
+            if status.startswith("2"):
+                reply.setdefault("headers", {})["ETag"] = ETAG
     if operation.pop("x-idempotent", False):
         operation["parameters"].append(IDEMPOTENCY)
         replayed = {

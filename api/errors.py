@@ -120,7 +120,7 @@ def register(app: Flask) -> None:
 
 def _domain_error(error: DomainError) -> Response:
     status = STATUS_OF_CODE.get(error.code) or STATUS.get(type(error), 500)
-    problems = error.problems if isinstance(error, Invalid) else ()
+    problems = error.problems if isinstance(error, Invalid | Conflict) else ()
     if isinstance(error, TooMany):
         return problem(
             status,

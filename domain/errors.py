@@ -41,9 +41,14 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """The thing is in a state that does not allow this; the text says which and what to do."""
+    """The thing is in a state that does not allow this; the text says which and what to do, and
+    `problems` names what it collides with."""
 
     code = "conflict"
+
+    def __init__(self, message: str, *problems: FieldProblem, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.problems = problems
 
 
 class Forbidden(DomainError):

@@ -114,6 +114,11 @@ class Settings(BaseModel):
         True, description="false = API, pages and workers rest"
     )
 
+    # What people decide
+    fan_delete_mode: Literal["soft", "hard"] = Field(
+        "soft", description="deleting a fan: soft = can be restored, hard = erases, owners only"
+    )
+
     # Observation
     cloudwatch_namespace: str = Field("Huntaze/OnlyFans", description="of the CloudWatch metrics")
     log_level: Annotated[

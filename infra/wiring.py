@@ -17,17 +17,21 @@ from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService
+from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.linking import LinkingService
 from domain.services.logins import LoginService
+from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.segments import SegmentService
 from domain.services.sync import SyncService
 from domain.services.team import TeamService
+from domain.services.tiers import TierService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
@@ -93,6 +97,10 @@ class Services:
     team: TeamService
     rotation: KeyRotation
     fans: FanService
+    departures: DepartureService
+    merges: MergeService
+    segments: SegmentService
+    tiers: TierService
     monitoring: MonitoringService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
@@ -170,6 +178,7 @@ def build(
         journal=journal,
         every=timedelta(seconds=settings.sync_every_seconds),
     )
+    tiers = TierService(open_unit_of_work)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
     hasher = Argon2PasswordHasher()
     users = UserService(open_unit_of_work, hasher, tokens)
@@ -219,8 +228,12 @@ def build(
         team=TeamService(open_unit_of_work, hasher),
         rotation=KeyRotation(engine, cipher),
         fans=FanService(open_unit_of_work),
+        departures=DepartureService(open_unit_of_work, room, settings.fan_delete_mode),
+        merges=MergeService(open_unit_of_work),
+        segments=SegmentService(open_unit_of_work),
+        tiers=tiers,
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        sweeps={"sync": sync.announce_due},
+        sweeps={"sync": sync.announce_due, "tiers": tiers.sweep},
     )
 
 

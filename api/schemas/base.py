@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 
 def iso(moment: datetime) -> str:
@@ -12,7 +13,23 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(value: object) -> datetime:
+    """A time with its zone, or a day, which begins at midnight UTC."""
+    try:
+        if not isinstance(value, str):
+            raise TypeError  # noqa: TRY301  # told like the others
+        read = datetime.fromisoformat(value)
+        if len(value) == len("2025-11-01"):
+            return read.replace(tzinfo=UTC)
+        if read.tzinfo is None:
+            raise ValueError  # noqa: TRY301
+        return read.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise PydanticCustomError("moment", "use a time such as 2025-11-01T12:00:00Z") from None
+
+
 Instant = Annotated[datetime, PlainSerializer(iso, return_type=str)]
+Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
 class Asked(BaseModel):

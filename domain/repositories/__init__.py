@@ -8,9 +8,22 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
-from domain.repositories.fans import FanPage, FanRepository, Recipient
+from domain.repositories.fans import (
+    FanChange,
+    FanHistoryRepository,
+    FanRepository,
+    Recipient,
+    TagCounts,
+)
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.links import LinkRepository
+from domain.repositories.merges import (
+    DepartureRepository,
+    Duplicate,
+    Merge,
+    MergeId,
+    MergeRepository,
+)
 from domain.repositories.messages import (
     MessageRepository,
     QueueRepository,
@@ -24,6 +37,7 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
 
 __all__ = [
@@ -32,22 +46,31 @@ __all__ = [
     "AuditLine",
     "AuditRepository",
     "ConnectionRepository",
-    "FanPage",
+    "DepartureRepository",
+    "Duplicate",
+    "FanChange",
+    "FanHistoryRepository",
     "FanRepository",
     "IdempotencyRepository",
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
+    "Merge",
+    "MergeId",
+    "MergeRepository",
     "MessageRepository",
     "Once",
     "OpenUnitOfWork",
     "QueueRepository",
     "Recipient",
     "Result",
+    "SegmentRepository",
     "SentMessage",
     "StatusCounts",
     "SyncLease",
     "SyncRepository",
+    "TagCounts",
+    "TierRepository",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -60,6 +83,11 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     users: UserRepository
     connections: ConnectionRepository
     fans: FanRepository
+    fan_history: FanHistoryRepository
+    segments: SegmentRepository
+    tiers: TierRepository
+    merges: MergeRepository
+    departures: DepartureRepository
     messages: MessageRepository
     queue: QueueRepository
     idempotency: IdempotencyRepository

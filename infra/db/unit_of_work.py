@@ -22,27 +22,36 @@ from domain.repositories import (
     ApiKeyRepository,
     AuditRepository,
     ConnectionRepository,
+    DepartureRepository,
+    FanHistoryRepository,
     FanRepository,
     IdempotencyRepository,
     LedgerRepository,
     LinkRepository,
+    MergeRepository,
     MessageRepository,
     QueueRepository,
+    SegmentRepository,
     SyncRepository,
+    TierRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
-from infra.db.repositories.fans import SqlFanRepository
+from infra.db.repositories.departures import SqlDepartureRepository
+from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.links import SqlLinkRepository
+from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
+from infra.db.repositories.tiers import SqlTierRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -55,6 +64,11 @@ class SqlUnitOfWork:
     users: UserRepository
     connections: ConnectionRepository
     fans: FanRepository
+    fan_history: FanHistoryRepository
+    segments: SegmentRepository
+    tiers: TierRepository
+    merges: MergeRepository
+    departures: DepartureRepository
     messages: MessageRepository
     queue: QueueRepository
     idempotency: IdempotencyRepository
@@ -76,6 +90,11 @@ class SqlUnitOfWork:
         self.users = SqlUserRepository(self._session)
         self.connections = SqlConnectionRepository(self._session)
         self.fans = SqlFanRepository(self._session)
+        self.fan_history = SqlFanHistoryRepository(self._session)
+        self.segments = SqlSegmentRepository(self._session)
+        self.tiers = SqlTierRepository(self._session)
+        self.merges = SqlMergeRepository(self._session)
+        self.departures = SqlDepartureRepository(self._session)
         self.messages = SqlMessageRepository(self._session, self._cipher)
         self.queue = SqlQueueRepository(self._session, self._cipher)
         self.idempotency = SqlIdempotencyRepository(self._session)

@@ -618,8 +618,8 @@ def test_fans_come_newest_first_page_by_page(world: World) -> None:
         with pytest.raises(Invalid):
             work.fans.page(world.owner, 2, "no cursor of ours")
 
-    assert [fan.id for fan in first.fans] == [world.fans[2], world.fans[1]]
-    assert [fan.id for fan in second.fans] == [world.fans[0]]
+    assert [fan.id for fan in first.items] == [world.fans[2], world.fans[1]]
+    assert [fan.id for fan in second.items] == [world.fans[0]]
     assert (first.total, second.total, second.next_cursor) == (3, 3, None)
 
 

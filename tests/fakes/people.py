@@ -10,7 +10,9 @@ from domain.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable
 from domain.fans import Fan, FanId
 from domain.messages import Delay, State
 from domain.pacing import Learned
-from domain.repositories import FanPage, Once, Recipient
+from domain.paging import Page
+from domain.repositories import Once, Recipient
+from domain.segments import FanFilter, FanSort
 from domain.users import OwnerId, Role, User, UserId
 from tests.fakes.tables import Reply, Session
 
@@ -118,7 +120,7 @@ class FakeConnectionRepository:
 
 
 class FakeFanRepository:
-    """FanRepository in memory; the cursor is the last id."""
+    """FanRepository in memory, as far as sending needs it; the cursor is the last id."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -131,7 +133,16 @@ class FakeFanRepository:
         linked = rows.connections.get(fan.connection_id) if fan.connection_id else None
         return Recipient(fan, linked)
 
-    def page(self, owner_id: OwnerId, limit: int, cursor: str | None) -> FanPage:
+    def page(
+        self,
+        owner_id: OwnerId,
+        limit: int,
+        cursor: str | None,
+        filters: Sequence[FanFilter] = (),
+        sort: FanSort = FanSort.NEWEST,
+    ) -> Page[Fan]:
+        assert not any(one.record() for one in filters), "the fake does not filter"
+        assert sort is FanSort.NEWEST, "the fake knows one order"
         rows = self._session.rows.fans.values()
         fans = sorted((one for one in rows if one.owner_id == owner_id), key=lambda one: -one.id)
         total = len(fans)
@@ -140,7 +151,8 @@ class FakeFanRepository:
                 raise Invalid(FieldProblem("cursor", "use the nextCursor of the page before"))
             fans = [one for one in fans if one.id < int(cursor)]
         page = fans[:limit]
-        return FanPage(page, total, str(page[-1].id) if len(fans) > limit else None)
+        more = str(page[-1].id) if len(fans) > limit else None
+        return Page(page, total, is_capped=False, next_cursor=more)
 
     def conversation(self, fan: Fan) -> ConversationId:
         key = fan.id, fan.connection_id

@@ -117,7 +117,7 @@ class MessageRow(Row):
         Index("ix_messages_conversation_id_created_at", "conversation_id", "created_at", "id"),
         Index("ix_messages_user_id_created_at", "user_id", "created_at", "id"),
         Index("ix_messages_user_id_changed", "user_id", "changed"),
-        Index("ix_messages_fan_id", "fan_id"),
+        Index("ix_messages_fan_id", "fan_id", "id"),
         Index(
             "ix_messages_user_id_search",
             "user_id",

@@ -11,6 +11,11 @@ from infra.db.tables.base import NOW, Row, key, moment, one_of
 
 LIVE = sql("deleted_at IS NULL")
 FAN_SEARCH = "lower(name || ' ' || handle || ' ' || coalesce(email, ''))"
+# Handles that differ in case and punctuation only are perhaps one person's.
+FAN_HANDLE_KEY = "translate(lower(handle), '@._-', '')"
+# Deleted fans that may come back by themselves; merged ones come back with their merge.
+RESTORABLE = sql("deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL")
+MERGED = sql("merged_into IS NOT NULL")
 
 
 class UserRow(Row):
@@ -125,6 +130,33 @@ class FanRow(Row):
         Index("ix_fans_user_id_tier", "user_id", "tier", "id", postgresql_where=LIVE),
         Index("ix_fans_user_id_email", "user_id", sql("lower(email)"), postgresql_where=LIVE),
         Index("ix_fans_connection_id", "connection_id"),
+        Index(
+            "ix_fans_user_id_subscription", "user_id", "subscription", "id", postgresql_where=LIVE
+        ),
+        Index(
+            "ix_fans_user_id_subscription_tier",
+            "user_id",
+            "subscription_tier",
+            "id",
+            postgresql_where=sql("deleted_at IS NULL AND subscription_tier IS NOT NULL"),
+        ),
+        Index(
+            "ix_fans_unlinked",
+            "user_id",
+            "id",
+            postgresql_where=sql("deleted_at IS NULL AND platform_user_id IS NULL"),
+        ),
+        Index("ix_fans_deleted", "user_id", "id", postgresql_where=RESTORABLE),
+        Index(
+            "ix_fans_deleted_handle", "user_id", sql("lower(handle)"), postgresql_where=RESTORABLE
+        ),
+        Index("ix_fans_handle_key", "user_id", sql(FAN_HANDLE_KEY), postgresql_where=LIVE),
+        Index(
+            "ix_fans_user_id_platform_user_id", "user_id", "platform_user_id", postgresql_where=LIVE
+        ),
+        # Who a fan was merged into: by id, and for what the platform still tells of the merged one.
+        Index("ix_fans_merged_into", "merged_into", postgresql_where=MERGED),
+        Index("ix_fans_merged", "connection_id", "platform_user_id", postgresql_where=MERGED),
         Index(
             "ix_fans_user_id_tags",
             "user_id",

@@ -17,13 +17,17 @@ from domain.fans import FanId
 from domain.messages import Message
 from domain.repositories import UnitOfWork
 from domain.services.connections import ConnectionService
+from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.logins import LoginService
+from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.segments import SegmentService
+from domain.services.tiers import TierService
 from domain.services.users import UserService
 from domain.users import OwnerId, Role, User
 from infra.passwords import Argon2PasswordHasher
@@ -201,6 +205,10 @@ def services_of(
         connections=connections,
         users=users,
         fans=FanService(open_unit_of_work),
+        departures=DepartureService(open_unit_of_work, room, chosen.fan_delete_mode),
+        merges=MergeService(open_unit_of_work),
+        segments=SegmentService(open_unit_of_work),
+        tiers=TierService(open_unit_of_work),
         monitoring=MonitoringService(
             open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
         ),

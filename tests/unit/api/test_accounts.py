@@ -27,8 +27,16 @@ def test_fans_are_listed_in_the_documented_shape(world: World) -> None:
         "notes": None,
         "createdAt": "2026-11-23T12:00:00.000Z",
         "updatedAt": "2026-11-23T12:00:00.000Z",
+        "version": 1,
+        "tier": None,
+        "subscription": None,
+        "subscriptionEndsAt": None,
+        "subscriptionTier": None,
+        "connectionId": world.connection,
+        "platformUserId": "501",
         "linked": True,
         "recipientId": f"fan_{world.fan}",
+        "deletedAt": None,
     }
     assert body["fans"][0]["linked"] is False
 

@@ -281,6 +281,12 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
 
     assert documented == {
         "post /api/connections",
+        "post /api/crm/fans",
+        "post /api/crm/fans/tags",
+        "post /api/crm/fans/{fan_id}/merge",
+        "post /api/crm/fans/{fan_id}/restore",
+        "post /api/crm/merges/{merge_id}/undo",
+        "post /api/crm/segments",
         "post /api/onlyfans/messages/send",
         "post /api/onlyfans/messages/{message_id}/cancel",
         "post /api/onlyfans/messages/{message_id}/retry",

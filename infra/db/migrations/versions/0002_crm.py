@@ -475,6 +475,73 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+    op.create_index(
+        "ix_fans_user_id_subscription",
+        "fans",
+        ["user_id", "subscription", "id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_fans_user_id_subscription_tier",
+        "fans",
+        ["user_id", "subscription_tier", "id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL AND subscription_tier IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_fans_unlinked",
+        "fans",
+        ["user_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL AND platform_user_id IS NULL"),
+    )
+    op.create_index(
+        "ix_fans_deleted",
+        "fans",
+        ["user_id", "id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL"
+        ),
+    )
+    op.create_index(
+        "ix_fans_deleted_handle",
+        "fans",
+        ["user_id", sa.literal_column("lower(handle)")],
+        unique=False,
+        postgresql_where=sa.text(
+            "deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL"
+        ),
+    )
+    op.create_index(
+        "ix_fans_handle_key",
+        "fans",
+        ["user_id", sa.literal_column("translate(lower(handle), '@._-', '')")],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_fans_user_id_platform_user_id",
+        "fans",
+        ["user_id", "platform_user_id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_fans_merged_into",
+        "fans",
+        ["merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_fans_merged",
+        "fans",
+        ["connection_id", "platform_user_id"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_foreign_key(op.f("fk_fans_merged_into_fans"), "fans", "fans", ["merged_into"], ["id"])
     op.add_column(
         "messages", sa.Column("origin", sa.TEXT(), server_default="huntaze", nullable=False)
@@ -497,7 +564,7 @@ def upgrade() -> None:
         ["conversation_id", "created_at", "id"],
         unique=False,
     )
-    op.create_index("ix_messages_fan_id", "messages", ["fan_id"], unique=False)
+    op.create_index("ix_messages_fan_id", "messages", ["fan_id", "id"], unique=False)
     op.create_index(
         "ix_messages_unread",
         "messages",
@@ -623,6 +690,51 @@ def downgrade() -> None:
     op.drop_column("messages", "opened_at")
     op.drop_column("messages", "origin")
     op.drop_constraint(op.f("fk_fans_merged_into_fans"), "fans", type_="foreignkey")
+    op.drop_index(
+        "ix_fans_merged", table_name="fans", postgresql_where=sa.text("merged_into IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_fans_merged_into",
+        table_name="fans",
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_fans_user_id_platform_user_id",
+        table_name="fans",
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.drop_index(
+        "ix_fans_handle_key", table_name="fans", postgresql_where=sa.text("deleted_at IS NULL")
+    )
+    op.drop_index(
+        "ix_fans_deleted_handle",
+        table_name="fans",
+        postgresql_where=sa.text(
+            "deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL"
+        ),
+    )
+    op.drop_index(
+        "ix_fans_deleted",
+        table_name="fans",
+        postgresql_where=sa.text(
+            "deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL"
+        ),
+    )
+    op.drop_index(
+        "ix_fans_unlinked",
+        table_name="fans",
+        postgresql_where=sa.text("deleted_at IS NULL AND platform_user_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_fans_user_id_subscription_tier",
+        table_name="fans",
+        postgresql_where=sa.text("deleted_at IS NULL AND subscription_tier IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_fans_user_id_subscription",
+        table_name="fans",
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
     op.drop_index(
         "ix_fans_user_id_value", table_name="fans", postgresql_where=sa.text("deleted_at IS NULL")
     )

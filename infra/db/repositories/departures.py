@@ -1,0 +1,139 @@
+"""Fans that leave: what is queued for them, what is erased of them, and what is handed out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import CursorResult
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from domain.campaigns import CampaignId
+from domain.connections import ConnectionId
+from domain.fans import FanId
+from domain.messages import MessageId
+from domain.pacing import Waiting
+from domain.users import OwnerId
+from infra.db.repositories.merges import family
+
+ERASE_BATCH = 5000
+QUEUED_ON = sql(
+    """
+    SELECT DISTINCT connection_id FROM messages
+    WHERE fan_id = ANY(:fans) AND state IN ('queued', 'sending', 'unknown') ORDER BY 1
+    """
+)
+CANCEL = sql(
+    """
+    UPDATE messages SET state = 'cancelled', lease_until = NULL, wake_after = NULL,
+      error_code = NULL, error_detail = NULL
+    WHERE fan_id = ANY(:fans) AND state = 'queued'
+    RETURNING id, connection_id, priority, campaign_id
+    """
+)
+IN_FLIGHT = sql(
+    """
+    SELECT count(*) FROM messages
+    WHERE fan_id = ANY(:fans) AND state IN ('sending', 'unknown')
+    """
+)
+# In batches, so that a long chat does not run into the timeout of one statement.
+EMPTY_MESSAGES = sql(
+    """
+    UPDATE messages SET text = '', attachments = '[]', metadata = '{}', error_detail = NULL
+    WHERE id IN (
+      SELECT id FROM messages WHERE fan_id = :fan AND id > :after ORDER BY id LIMIT :limit)
+    RETURNING id
+    """
+)
+# A transaction's description may name the fan; sums stay.
+ERASE = (
+    "UPDATE platform_events SET body = '' WHERE fan_id = ANY(:fans)",
+    "UPDATE transactions SET description = NULL WHERE fan_id = ANY(:fans)",
+    "DELETE FROM fan_changes WHERE fan_id = ANY(:fans)",
+    """UPDATE fan_merges SET kept_before = '{}', kept_after = '{}', moved = '{}'
+    WHERE kept_id = ANY(:fans) OR merged_id = ANY(:fans)""",
+    # Replies kept for a day tell of the fan too; `{"id": 123, ...` begins each of them.
+    """DELETE FROM idempotency_keys k USING users u, unnest(cast(:fans AS bigint[])) AS fan
+    WHERE u.owner_id = :owner AND k.user_id = u.id AND k.route LIKE '% /api/crm/fans%'
+      AND k.reply LIKE '{"id": ' || fan || ',%'""",
+    """UPDATE fans SET name = '', handle = '', email = NULL, avatar = NULL, tags = '{}',
+      value_cents = 0, value_stated_at = NULL, tips_cents = 0, last_seen_at = NULL,
+      last_purchase_at = NULL, notes = NULL, tier = NULL, connection_id = NULL,
+      platform_user_id = NULL, subscription = NULL, subscription_ends_at = NULL,
+      subscription_tier = NULL, version = version + 1, updated_at = now(), erased_at = now(),
+      deleted_at = coalesce(deleted_at, now())
+    WHERE id = ANY(:fans) AND user_id = :owner""",
+)
+# What an export holds of each, by the names of the API.
+SECTIONS: Mapping[str, str] = {
+    "changes": """
+      SELECT id, actor_id AS "actorId", source, before, after, at FROM fan_changes""",
+    "conversations": """
+      SELECT id, connection_id AS "connectionId", platform, created_at AS "createdAt",
+        last_message_at AS "lastMessageAt", unread_count AS "unreadCount" FROM conversations""",
+    "messages": """
+      SELECT id, public_id AS "messageId", conversation_id AS "conversationId", direction, text,
+        price_cents AS "priceCents", attachments, metadata, read, sent_by_ai AS "sentByAi",
+        state AS status, created_at AS "createdAt", queued_at AS "queuedAt", sent_at AS "sentAt",
+        opened_at AS "openedAt", purchased_at AS "purchasedAt", deleted_at AS "deletedAt"
+      FROM messages""",
+    "transactions": """
+      SELECT id, connection_id AS "connectionId", message_id AS "messageId", source, type,
+        gross_cents AS "grossCents", fee_cents AS "feeCents", net_cents AS "netCents",
+        vat_cents AS "vatCents", tax_cents AS "taxCents", currency, status, description,
+        happened_at AS "happenedAt", reversed_at AS "reversedAt" FROM transactions""",
+}
+
+
+class SqlDepartureRepository:
+    """DepartureRepository on PostgreSQL."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def family(self, fan_id: FanId) -> Sequence[FanId]:
+        return family(self._session, fan_id)
+
+    def connections_of_queued(self, fan_ids: Sequence[FanId]) -> Sequence[ConnectionId]:
+        found = self._session.scalars(QUEUED_ON, {"fans": list(fan_ids)})
+        return [ConnectionId(one) for one in found]
+
+    def cancel_queued(self, fan_ids: Sequence[FanId]) -> Sequence[tuple[ConnectionId, Waiting]]:
+        return [
+            (
+                ConnectionId(row.connection_id),
+                Waiting(
+                    MessageId(row.id),
+                    row.priority,
+                    None if row.campaign_id is None else CampaignId(row.campaign_id),
+                ),
+            )
+            for row in self._session.execute(CANCEL, {"fans": list(fan_ids)})
+        ]
+
+    def in_flight(self, fan_ids: Sequence[FanId]) -> int:
+        return int(self._session.scalar(IN_FLIGHT, {"fans": list(fan_ids)}) or 0)
+
+    def erase(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> int:
+        emptied = sum(self._empty_messages(fan) for fan in fan_ids)
+        for statement in ERASE:
+            self._session.execute(sql(statement), {"fans": list(fan_ids), "owner": owner_id})
+        return emptied
+
+    def _empty_messages(self, fan_id: FanId) -> int:
+        emptied, after = 0, 0
+        while True:
+            place = {"fan": fan_id, "after": after, "limit": ERASE_BATCH}
+            ids = self._session.scalars(EMPTY_MESSAGES, place).all()
+            emptied += len(ids)
+            if len(ids) < ERASE_BATCH:
+                return emptied
+            after = max(ids)
+
+    def records(
+        self, section: str, fan_id: FanId, after: int, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        query = f"{SECTIONS[section]} WHERE fan_id = :fan AND id > :after ORDER BY id LIMIT :limit"
+        place = {"fan": fan_id, "after": after, "limit": limit}
+        result = cast("CursorResult[Any]", self._session.execute(sql(query), place))
+        return [dict(row) for row in result.mappings()]
