@@ -153,10 +153,13 @@ class PlatformRefused(Exception):
     """The gateway understood and said no. `outcome` says in which way (AUTH_LOST, QUOTA_EXHAUSTED,
     RATE_LIMITED or REFUSED); the text is ours, short, and for people."""
 
-    def __init__(self, outcome: Outcome, detail: str) -> None:
+    def __init__(
+        self, outcome: Outcome, detail: str, *, retry_after: timedelta | None = None
+    ) -> None:
         super().__init__(detail)
         self.outcome = outcome
         self.detail = detail
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,12 @@ class Chat:
 
 @dataclass(frozen=True)
 class Listed(Generic[T]):
-    """A part of a list of the platform's; `next_mark` asks for the next part, None = the end."""
+    """A part of a list of the platform's; `next_mark` asks for the next part, None = the end.
+    `skipped` counts items that nobody could read: one of them must not hide the others."""
 
     items: Sequence[T]
     next_mark: str | None
+    skipped: int = 0
 
 
 class Platform(Protocol):
@@ -225,6 +230,12 @@ class PlatformAccounts(Protocol):
 
     def chats(self, account: Account, mark: str | None, deadline: timedelta) -> Listed[Chat]:
         """The account's chats, the most recently active first."""
+        ...
+
+    def messages(
+        self, account: Account, platform_user_id: str, mark: str | None, deadline: timedelta
+    ) -> Listed[PlatformMessage]:
+        """The messages of one chat, newest first."""
         ...
 
     def fans(self, account: Account, mark: str | None, deadline: timedelta) -> Listed[FanSeen]:

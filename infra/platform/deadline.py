@@ -7,7 +7,7 @@ accounts, proxies from the environment, redirects and decompression, none of whi
 
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -33,6 +33,16 @@ NEVER_LEFT = (
 
 class AnswerTooLarge(Exception):
     """The answer is longer than ANSWER_MAX_BYTES; the rest was not read."""
+
+
+# A call that ended without a usable answer, in any of these ways.
+NO_ANSWER = (
+    AnswerTooLarge,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+)
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,11 @@ class DeadlineClient:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: bytes | Iterator[bytes] | None,
         ends_at: float,
     ) -> Answer:
         """One exchange that is over at `ends_at` (monotonic seconds), whatever the server does.
+        Content in parts needs a Content-Length among the headers.
 
         Raises one of NEVER_LEFT when no request left, AnswerTooLarge, or another exception of
         httpcore2 when the request may have arrived."""

@@ -2,28 +2,28 @@
 answer proves is judged in outcomes.py, what follows from it in `domain.messages.RULES`."""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from html import unescape
 from time import monotonic
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-import httpcore2
 from pydantic import SecretStr
 
-from domain.messages import Outcome, normalised
+from domain.messages import Outcome
 from domain.ports import (
     PlatformMessage,
     PlatformUnavailable,
     SendAnswer,
     SendRequest,
 )
-from infra.platform.deadline import NEVER_LEFT, AnswerTooLarge, DeadlineClient
+from infra.platform import ofapi_wire as wire
+from infra.platform.deadline import NEVER_LEFT, NO_ANSWER, DeadlineClient
+from infra.platform.ofapi_wire import plain_text
 from infra.platform.outcomes import classify, parse
 from infra.settings import Settings
+
+__all__ = ["OfapiPlatform", "plain_text"]
 
 PAGE_SIZE = 100  # the gateway's maximum
 PAGES_MAX = 10
@@ -62,7 +62,7 @@ class OfapiPlatform:
                 "POST",
                 self._messages_url(request.account_id, request.platform_user_id),
                 {
-                    **_headers(key),
+                    **wire.request_headers(key),
                     "Content-Type": "application/json",
                     "Idempotency-Key": request.send_key,
                 },
@@ -72,13 +72,13 @@ class OfapiPlatform:
         except NEVER_LEFT as problem:
             return SendAnswer(
                 Outcome.UNREACHABLE,
-                error_code=_error_code(problem),
+                error_code=wire.error_code(problem),
                 detail="The gateway cannot be reached; nothing was sent.",
             )
         except Exception as problem:  # noqa: BLE001  the port promises an outcome for anything
             return SendAnswer(
                 Outcome.UNCLEAR,
-                error_code=_error_code(problem),
+                error_code=wire.error_code(problem),
                 detail="The call ended without an answer that says whether the message was sent.",
             )
         return classify(answer.status, answer.headers, answer.body, datetime.now(UTC))
@@ -98,7 +98,7 @@ class OfapiPlatform:
         key = self._usable_key(access_key)
         if key is None:
             raise PlatformUnavailable("unusable_key")
-        headers = _headers(key)
+        headers = wire.request_headers(key)
         url = self._messages_url(account_id, platform_user_id)
         found: dict[str, PlatformMessage] = {}
         query: dict[str, str | int] = {"limit": PAGE_SIZE, "order": "desc"}
@@ -119,51 +119,24 @@ class OfapiPlatform:
         """One page of a chat, and whether there is another."""
         try:
             answer = self._http.call("GET", url, headers, None, ends_at)
-        except (
-            AnswerTooLarge,
-            httpcore2.NetworkError,
-            httpcore2.ProtocolError,
-            httpcore2.TimeoutException,
-            httpcore2.UnsupportedProtocol,
-        ) as problem:
-            raise PlatformUnavailable(_error_code(problem)) from problem
+        except NO_ANSWER as problem:
+            raise PlatformUnavailable(wire.error_code(problem)) from problem
         top = parse(answer.body)
         if answer.status != 200 or not isinstance(top, dict):
             raise PlatformUnavailable(f"http_{answer.status}")
-        data = top.get("data")
-        # The gateway documents both: a bare list with _pagination, and {list, hasMore}.
-        items = data.get("list") if isinstance(data, dict) else data
-        if not isinstance(items, list):
-            raise PlatformUnavailable("the answer holds no list")
-        pagination = top.get("_pagination")
-        more = (isinstance(data, dict) and data.get("hasMore")) or (
-            isinstance(pagination, dict) and pagination.get("next_page")
-        )
-        return items, bool(more) and bool(items)
+        try:
+            items = wire.list_of(top)
+        except TypeError as problem:
+            raise PlatformUnavailable(str(problem)) from problem
+        return items, wire.says_more(top) and bool(items)
 
     def _usable_key(self, access_key: str | None) -> str | None:
         key = access_key or self._api_key.get_secret_value()
-        return key if re.fullmatch(r"[!-~]+", key) else None
+        return key if wire.usable_key(key) else None
 
     def _messages_url(self, account_id: str, platform_user_id: str) -> str:
         account, fan = quote(account_id, safe=""), quote(platform_user_id, safe="")
         return f"{self._base_url}/{account}/chats/{fan}/messages"
-
-
-def plain_text(html: str) -> str:
-    """What a person reads of the platform's HTML: tags removed, entities resolved, NFC."""
-    # Each pattern stops at the next "<", so hostile input costs linear time.
-    text = re.sub(r"<br[^<>]*>\n?|</p>\s*<p(?:\s[^<>]*)?>", "\n", html, flags=re.IGNORECASE)
-    return normalised(unescape(re.sub(r"</?[a-zA-Z][^<>]*>", "", text))).strip()
-
-
-def _headers(key: str) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {key}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": "huntaze",
-    }
 
 
 def _body(request: SendRequest) -> bytes:
@@ -179,44 +152,6 @@ def _body(request: SendRequest) -> bytes:
 
 def _message(item: Any, platform_user_id: str) -> PlatformMessage:
     try:
-        from_us = item.get("isSentByMe")
-        if from_us is None:
-            from_us = str(item["fromUser"]["id"]) != platform_user_id
-        media_count = item.get("mediaCount")
-        if media_count is None:
-            media_count = len(item.get("media") or ())
-        return PlatformMessage(
-            id=str(_whole(item["id"])),
-            from_us=from_us is True,
-            text=plain_text(item.get("text") or ""),
-            price_cents=_cents(item.get("price") or 0),
-            media_count=_whole(media_count),
-            created_at=_instant(item["createdAt"]),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as problem:
+        return wire.message(item, platform_user_id)
+    except wire.UNREADABLE as problem:
         raise PlatformUnavailable("a message in the chat cannot be read") from problem
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError("not a whole number")
-    return int(value)
-
-
-def _cents(dollars: object) -> int:
-    if isinstance(dollars, bool) or not isinstance(dollars, int | Decimal):
-        raise TypeError("not an amount")
-    cents = Decimal(dollars) * 100
-    if cents != cents.to_integral_value():
-        raise ValueError("a fraction of a cent")
-    return int(cents)
-
-
-def _instant(value: str) -> datetime:
-    moment = datetime.fromisoformat(value)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _error_code(problem: Exception) -> str:
-    """ReadTimeout -> read_timeout."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(problem).__name__).lower()

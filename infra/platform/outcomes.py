@@ -8,7 +8,7 @@ platform's may quote the message.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -81,6 +81,33 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
         detail=_refusal(meant or status, top) if outcome is Outcome.REFUSED else _DETAILS[outcome],
         retry_after=_retry_after(headers, now) if outcome is Outcome.RATE_LIMITED else None,
     )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an answer is not what was asked for; `status` is the platform's own where it says so."""
+
+    outcome: Outcome
+    status: int
+    detail: str
+    retry_after: timedelta | None = None
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Refusal | None:
+    """What speaks against this answer to anything but a send; None for a good one."""
+    answer = parse(body)
+    top = answer if isinstance(answer, dict) else {}
+    complains = isinstance(top.get("error"), str) or _says_no(top)
+    if 200 <= status < 300 and top and not complains:
+        return None
+    code = _code(top)
+    meant = (_upstream_status(top) if code == "ONLYFANS_COM_ERROR" else None) or status
+    outcome = _outcome(meant, code, top, html=_is_html(headers, body))
+    detail = _DETAILS.get(outcome, "The platform refused this.")
+    if outcome is Outcome.UNCLEAR:
+        detail = "The gateway gave no usable answer."
+    wait = _retry_after(headers, now) if outcome is Outcome.RATE_LIMITED else None
+    return Refusal(outcome, meant, detail, wait)
 
 
 def parse(body: bytes) -> Any:
