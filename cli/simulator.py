@@ -1,5 +1,6 @@
 """`huntaze simulator`: the platform's stand-in, for demonstrations, tests and the bench."""
 
+import os
 from pathlib import Path
 
 import click
@@ -16,9 +17,37 @@ from infra.local.simulator import Simulator
     default=None,
     help="A file that keeps what was received, across restarts.",
 )
-def simulator(port: int, host: str, ledger: Path | None) -> None:
-    """Run a platform that accepts messages, shows them and fails on demand."""
-    platform = Simulator(host, port, ledger)
+@click.option(
+    "--webhook-url",
+    default=None,
+    help="Where events go, signed with ONLYFANS_WEBHOOK_SECRET; without it nothing is sent.",
+)
+@click.option("--demo", is_flag=True, help="Know the fans of the demo data's accounts.")
+@click.option("--answers", is_flag=True, help="Let fans write back now and then.")
+def simulator(
+    port: int,
+    host: str,
+    ledger: Path | None,
+    webhook_url: str | None,
+    *,
+    demo: bool,
+    answers: bool,
+) -> None:
+    """Run a platform that accepts messages, shows them and fails on demand.
+
+    Below /_admin fans write (inbound), tip (tips), buy (purchases), subscribe (subscriptions);
+    money comes back (transactions), sessions end (sessions/end), deliveries go wrong (webhooks)
+    and calls fail (faults). /files serves media, good and hostile.
+    """
+    platform = Simulator(
+        host,
+        port,
+        ledger,
+        webhook_url=webhook_url,
+        webhook_secret=os.environ.get("ONLYFANS_WEBHOOK_SECRET") or None,
+        has_demo=demo,
+    )
+    platform.state.fans_answer = answers
     click.echo(f"Platform simulator on http://{host}:{platform.port}/ (API below /api)")
     try:
         platform.serve()

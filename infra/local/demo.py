@@ -13,38 +13,10 @@ from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import Engine, insert, select, text
 
 from infra.db.tables import ConnectionRow, ConversationRow, FanRow, MessageRow, UserRow
+from infra.local.demo_people import ACCOUNTS, LINKED_FANS, people
 from infra.local.environment import DEMO_EMAIL
 from infra.passwords import Argon2PasswordHasher
 
-ACCOUNTS = (("Luna", "acct_luna"), ("Mila", "acct_mila"), ("Nova", "acct_nova"))
-LINKED_FANS, UNLINKED_FANS = 360, 6
-FIRST = (
-    "Alex",
-    "Ben",
-    "Chloé",
-    "Dario",
-    "Eli",
-    "Femi",
-    "Gus",
-    "Hana",
-    "Igor",
-    "Jules",
-    "Kai",
-    "Lou",
-)
-LAST = (
-    "Adler",
-    "Brandt",
-    "Costa",
-    "Duarte",
-    "Ekström",
-    "Fischer",
-    "García",
-    "Haddad",
-    "Ito",
-    "Kim",
-)
-TAGS = ("vip", "whale", "new", "quiet", "birthday soon 🎂")
 ASKED = (
     "Hello!",
     "How was your weekend?",
@@ -93,23 +65,25 @@ def _add_rows(database: DatabaseConnection, table: Any, rows: list[dict[str, Any
 
 
 def _fans(owner: int, connections: list[int]) -> Iterator[dict[str, Any]]:
-    dice, now = Random(7), datetime.now(UTC)
-    for number in range(1, LINKED_FANS + UNLINKED_FANS + 1):
-        linked = number <= LINKED_FANS
-        first, last = dice.choice(FIRST), dice.choice(LAST)
-        value = dice.choice((0, 0, 900, 2_500, 7_300, 18_000, 54_000, 210_000))
+    now = datetime.now(UTC)
+    for one in people():
+        value = one.value_cents
         yield {
             "user_id": owner,
-            "name": f"{first} {last}",
-            "handle": f"@{first.lower()}{number}",
-            "email": f"fan{number}@example.com" if number % 3 == 0 else None,
-            "tags": [dice.choice(TAGS)] if number % 4 == 0 else [],
+            "name": one.name,
+            "handle": f"@{one.username}",
+            "email": f"fan{one.number}@example.com" if one.number % 3 == 0 else None,
+            "tags": list(one.tags),
             "value_cents": value,
-            "last_seen_at": now - timedelta(hours=dice.randrange(1, 2000)),
-            "tier": "whale" if value > 100_000 else "spender" if value else "new",
+            "last_seen_at": now - timedelta(hours=one.hours_since_seen),
+            "tier": "whale"
+            if one.value_cents > 100_000
+            else "spender"
+            if one.value_cents
+            else "new",
             "notes": None,
-            "connection_id": connections[number % len(connections)] if linked else None,
-            "platform_user_id": str(500_000 + number) if linked else None,
+            "connection_id": connections[one.account] if one.is_linked else None,
+            "platform_user_id": one.platform_user_id if one.is_linked else None,
         }
 
 

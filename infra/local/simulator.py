@@ -17,20 +17,38 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from infra.local.simulator_calls import ROUTES, Call, Disturbed, State
+from infra.local.simulator_calls import Call, Disturbed, State
 from infra.local.simulator_faults import Fault, Faults, How, Reply, error_reply
 from infra.local.simulator_ledger import Ledger, clock
+from infra.local.simulator_routes import ROUTES
+from infra.local.simulator_webhooks import Webhooks
+from infra.local.simulator_world import World
 
 BODY_MAX_BYTES = 1024 * 1024
+UPLOAD_MAX_BYTES = 256 * 1024 * 1024
+_ACCOUNT = re.compile("/api/([^/]+)/.*")
 
 
 class Simulator:
     """The server with its state; `start` serves from a thread, `serve` from the caller's."""
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, ledger_path: Path | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ledger_path: Path | None = None,
+        *,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+        has_demo: bool = False,
     ) -> None:
-        self.state = State(Ledger(ledger_path), Faults())
+        ledger = Ledger(ledger_path)
+        self.state = State(
+            ledger=ledger,
+            faults=Faults(),
+            world=World(ledger, has_demo=has_demo),
+            webhooks=Webhooks(webhook_url, webhook_secret),
+        )
         self._server = _Server((host, port), _Handler)
         self._server.state = self.state
         self._thread: Thread | None = None
@@ -54,6 +72,7 @@ class Simulator:
     def stop(self) -> None:
         """Let hanging calls go, stop listening, close the ledger."""
         self.state.faults.clear()
+        self.state.webhooks.stop()
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -108,12 +127,24 @@ class _Handler(BaseHTTPRequestHandler):
             return error_reply(401, "Unauthorized. Go to the console for a key.")
         if target.path.startswith("/_admin/") and not self._is_local():
             return error_reply(403, "FORBIDDEN")
+        if (account := _ACCOUNT.fullmatch(target.path)) is not None and (
+            self.server.state.world.is_ended(unquote(account[1]))
+        ):
+            return error_reply(401, "ONLYFANS_SESSION_EXPIRED", "Please sign in again.")
         for method, pattern, route in ROUTES:
             match = pattern.fullmatch(target.path) if method == self.command else None
             if match is not None:
                 query = {name: values[-1] for name, values in parse_qs(target.query).items()}
                 key = self.headers.get("Idempotency-Key")
-                call = Call(self.server.state, arrived_at, target.path, query, key, body)
+                call = Call(
+                    self.server.state,
+                    arrived_at,
+                    target.path,
+                    query,
+                    key,
+                    body,
+                    self.headers.get("Content-Type", ""),
+                )
                 return route(call, *(unquote(part) for part in match.groups()))
         return error_reply(404, "NOT_FOUND")
 
@@ -122,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.close_connection = True
             return error_reply(411, "LENGTH_REQUIRED")
-        if int(length) > BODY_MAX_BYTES:
+        is_upload = "/media/" in self.path
+        if int(length) > (UPLOAD_MAX_BYTES if is_upload else BODY_MAX_BYTES):
             self.close_connection = True
             return error_reply(413, "TOO_LARGE")
         return self.rfile.read(int(length))

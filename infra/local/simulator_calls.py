@@ -1,16 +1,17 @@
-"""The simulated platform's endpoints: those of the gateway below /api, its own below /_admin."""
+"""The simulated platform's sends and chats, and what every endpoint has in its hands."""
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from threading import Timer
 from time import sleep
 from typing import Any
 
+from infra.local.simulator_events import Events
 from infra.local.simulator_faults import (
     KINDS,
-    BadFault,
     Fault,
     Faults,
     How,
@@ -20,27 +21,54 @@ from infra.local.simulator_faults import (
     json_reply,
     too_fast,
 )
-from infra.local.simulator_ledger import Delivery, KeyState, Ledger, Scope
-from infra.local.simulator_page import page
+from infra.local.simulator_ledger import Delivery, KeyState, Ledger, Scope, clock
+from infra.local.simulator_webhooks import Webhooks
 from infra.local.simulator_wire import (
-    chat_view,
+    banned_words,
     envelope,
-    fan_view,
     key_problem,
     message_view,
     paged,
     problems_of,
+    says_banned,
 )
+from infra.local.simulator_world import World
+
+# How long a send waits for its own webhook, when that is to come first.
+TOLD_SECONDS = 5.0
+ANSWER_SHARE = 0.4
+ANSWERS = ("Haha 😄", "Thank you!", "Tell me more", "When is the next set?", "Love it 💛")
 
 
 @dataclass
 class State:
-    """All that the simulator knows and was told."""
+    """All that the simulator knows and was told.
+
+    `sent_webhook` says when `messages.sent` comes: "before" the send's answer, or "after" it by
+    `sent_delay` seconds. `fans_answer`: now and then one writes back. `listing_reads`: whoever
+    lists a chat's messages has read them."""
 
     ledger: Ledger
     faults: Faults
+    world: World
+    webhooks: Webhooks
     three_second_rule: bool = False
     latency_ms: float = 0
+    sent_webhook: str = "after"
+    sent_delay: float = 0
+    fans_answer: bool = False
+    listing_reads: bool = False
+    dice: Random = field(default_factory=Random)
+
+    @property
+    def events(self) -> Events:
+        return Events(self.world, self.webhooks)
+
+    def hear(self, account: str, chat: str, text: str, media: tuple[str, ...] = ()) -> Delivery:
+        """A fan writes; it is in the chat, and told."""
+        message = self.ledger.add_inbound(account, chat, text, clock(), media)
+        self.events.message_received(message)
+        return message
 
 
 @dataclass(frozen=True)
@@ -62,6 +90,7 @@ class Call:
     query: Mapping[str, str]
     key: str | None
     body: bytes
+    content_type: str = ""
 
     def send_message(self, account: str, chat: str) -> Reply | Disturbed:
         """Keys first, as at the gateway: a replay meets neither faults nor the pace."""
@@ -100,12 +129,33 @@ class Call:
             self.state.ledger.close_key(scope, message=message)
         else:
             self.state.ledger.close_key(scope, reply.status, reply.body.decode(), message)
+        if message is not None:
+            self._tell_sent(message)
         return _let_out(reply, fault, how)
+
+    def _tell_sent(self, message: Delivery) -> None:
+        state = self.state
+        if state.sent_webhook == "before":
+            state.events.message_sent(message).over.wait(TOLD_SECONDS)
+        else:
+            state.events.message_sent(message, after=state.sent_delay)
+        if state.fans_answer and state.dice.random() < ANSWER_SHARE:
+            words = state.dice.choice(ANSWERS)
+            later = Timer(
+                state.dice.uniform(2, 15), state.hear, (message.account, message.chat, words)
+            )
+            later.daemon = True
+            later.start()
 
     def _accept(self, account: str, chat: str) -> tuple[Reply, Delivery | None]:
         """The usual answer, and the message if it was good."""
-        fields = _json_object(self.body)
+        fields = json_object(self.body)
         problems = problems_of(fields)
+        if not problems and (words := banned_words(fields)):
+            return json_reply(422, says_banned(words)), None
+        media = () if problems else tuple(str(file) for file in fields.get("mediaFiles") or ())
+        if unknown := self.state.world.use_media(account, media):
+            problems["mediaFiles"] = [f"Unknown or used media: {', '.join(unknown)}."]
         if problems:
             content = {
                 "error": "VALIDATION_ERROR",
@@ -122,40 +172,44 @@ class Call:
             chat=chat,
             text=fields.get("text") or "",
             price=fields.get("price") or 0,
-            media=tuple(str(file) for file in fields.get("mediaFiles") or ()),
+            media=media,
             key=self.key,
             received_at=self.arrived_at,
         )
-        return json_reply(200, envelope(message_view(message))), message
+        return json_reply(200, envelope(message_view(message, self.state.world))), message
 
     def list_messages(self, account: str, chat: str) -> Reply | Disturbed:
-        messages = [message_view(m) for m in self.state.ledger.chat(account, chat)]
-        return self._read(account, chat, paged(messages, self.query, self.path))
+        found = self.state.ledger.chat(account, chat)
+        messages = [message_view(message, self.state.world) for message in found]
+        if self.state.listing_reads:
+            self.state.world.mark_read(account, chat)
+        return self.read(account, chat, paged(messages, self.query, self.path, by_id=True))
 
     def get_message(self, account: str, chat: str, number: str) -> Reply | Disturbed:
         for message in self.state.ledger.chat(account, chat):
             if str(message.id) == number:
-                return self._read(account, chat, envelope(message_view(message)))
+                content = envelope(message_view(message, self.state.world))
+                return self.read(account, chat, content)
         return error_reply(404, "NOT_FOUND")
 
-    def delete_message(self, account: str, chat: str, number: str) -> Reply:
+    def delete_message(self, account: str, chat: str, number: str) -> Reply | Disturbed:
         if number.isdecimal() and self.state.ledger.delete(
             account, chat, int(number), self.arrived_at
         ):
-            return json_reply(200, envelope({"success": True}))
+            self.state.events.message_deleted(account, int(number))
+            return self.write(account, chat, envelope({"success": True}))
         return error_reply(404, "NOT_FOUND")
 
-    def list_chats(self, account: str) -> Reply | Disturbed:
-        chats = [chat_view(chat, last) for chat, last in self.state.ledger.chats(account)]
-        return self._read(account, None, paged(chats, self.query, self.path))
-
-    def list_active_fans(self, account: str) -> Reply | Disturbed:
-        fans = [fan_view(chat) for chat, _ in self.state.ledger.chats(account)]
-        return self._read(account, None, envelope(fans))
-
-    def _read(self, account: str, chat: str | None, content: object) -> Reply | Disturbed:
+    def read(self, account: str, chat: str | None, content: object) -> Reply | Disturbed:
         """A read, disturbed by the faults that are set on reads."""
-        fault = self.state.faults.take(account, chat, "read")
+        return self._usual(account, chat, content, "read")
+
+    def write(self, account: str, chat: str | None, content: object) -> Reply | Disturbed:
+        """A change that is no send, disturbed by the faults that are set on writes."""
+        return self._usual(account, chat, content, "write")
+
+    def _usual(self, account: str, chat: str | None, content: object, on: str) -> Reply | Disturbed:
+        fault = self.state.faults.take(account, chat, on)
         if fault is None:
             return json_reply(200, content)
         kind = KINDS[fault.kind]
@@ -163,52 +217,6 @@ class Call:
             fault.over.wait(fault.seconds)
         reply = kind.reply(fault) if kind.reply else json_reply(200, content)
         return _let_out(reply, fault, kind.how)
-
-    def add_fault(self) -> Reply:
-        try:
-            fault = self.state.faults.add(_json_object(self.body))
-        except BadFault as problem:
-            return error_reply(422, "BAD_FAULT", str(problem))
-        return json_reply(201, fault.as_json())
-
-    def list_faults(self) -> Reply:
-        return json_reply(200, [fault.as_json() for fault in self.state.faults.listed()])
-
-    def clear_faults(self) -> Reply:
-        self.state.faults.clear()
-        return self.list_faults()
-
-    def change_settings(self) -> Reply:
-        state, fields = self.state, _json_object(self.body)
-        state.three_second_rule = bool(fields.get("threeSecondRule", state.three_second_rule))
-        state.latency_ms = float(fields.get("latencyMs", state.latency_ms))
-        content = {"threeSecondRule": state.three_second_rule, "latencyMs": state.latency_ms}
-        return json_reply(200, content)
-
-    def show_ledger(self) -> Reply:
-        deliveries = self.state.ledger.deliveries(self.query.get("account"))
-        return json_reply(200, [delivery.as_json() for delivery in deliveries])
-
-    def clear_ledger(self) -> Reply:
-        self.state.ledger.clear()
-        return json_reply(200, [])
-
-    def add_inbound(self) -> Reply:
-        """A fan writes: {account, chat, text}."""
-        fields = _json_object(self.body)
-        if not all(isinstance(fields.get(name), str) for name in ("account", "chat", "text")):
-            return error_reply(422, "VALIDATION_ERROR", "give account, chat and text")
-        message = self.state.ledger.add_inbound(
-            fields["account"], fields["chat"], fields["text"], self.arrived_at
-        )
-        return json_reply(201, message.as_json())
-
-    def health(self) -> Reply:
-        return json_reply(200, {"status": "ok"})
-
-    def page(self) -> Reply:
-        html = page(self.state.ledger.deliveries(), self.state.faults.listed())
-        return Reply(200, html.encode(errors="replace"), content_type="text/html; charset=utf-8")
 
 
 def _let_out(reply: Reply | None, fault: Fault | None, how: How) -> Reply | Disturbed:
@@ -218,32 +226,10 @@ def _let_out(reply: Reply | None, fault: Fault | None, how: How) -> Reply | Dist
     return reply
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     """The fields of a body; none if it is no JSON object."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-_ACCOUNT = "/api/([^/]+)"
-_CHAT = _ACCOUNT + "/chats/([^/]+)"
-_TABLE: tuple[tuple[str, str, Callable[..., Reply | Disturbed]], ...] = (
-    ("POST", _CHAT + "/messages", Call.send_message),
-    ("GET", _CHAT + "/messages", Call.list_messages),
-    ("GET", _CHAT + "/messages/([^/]+)", Call.get_message),
-    ("DELETE", _CHAT + "/messages/([^/]+)", Call.delete_message),
-    ("GET", _ACCOUNT + "/chats", Call.list_chats),
-    ("GET", _ACCOUNT + "/fans/active", Call.list_active_fans),
-    ("POST", "/_admin/faults", Call.add_fault),
-    ("GET", "/_admin/faults", Call.list_faults),
-    ("DELETE", "/_admin/faults", Call.clear_faults),
-    ("POST", "/_admin/settings", Call.change_settings),
-    ("GET", "/_admin/ledger", Call.show_ledger),
-    ("DELETE", "/_admin/ledger", Call.clear_ledger),
-    ("POST", "/_admin/inbound", Call.add_inbound),
-    ("GET", "/_admin/health", Call.health),
-    ("GET", "/", Call.page),
-)
-ROUTES = tuple((method, re.compile(pattern), route) for method, pattern, route in _TABLE)

@@ -102,6 +102,8 @@ class Ledger:
         self._keys: dict[Scope, Stored] = {}
         self._last_at: dict[str, float] = {}
         self._next_id = FIRST_ID
+        # What others wrote into the same file, for them to read.
+        self.notes: list[Mapping[str, Any]] = []
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             for line in _lines(path):
@@ -153,6 +155,11 @@ class Ledger:
             if record:
                 self._write(record)
 
+    def note(self, record: Mapping[str, object]) -> None:
+        """Keep a line of somebody else's in the file."""
+        with self._lock:
+            self._write({"note": record})
+
     def new_id(self) -> int:
         with self._lock:
             self._next_id += 1
@@ -166,9 +173,11 @@ class Ledger:
             self._last_at[account] = at
             return False
 
-    def add_inbound(self, account: str, chat: str, text: str, at: float) -> Delivery:
+    def add_inbound(
+        self, account: str, chat: str, text: str, at: float, media: tuple[str, ...] = ()
+    ) -> Delivery:
         """A message the fan wrote."""
-        message = Delivery(self.new_id(), account, chat, text, 0, (), None, at, from_us=False)
+        message = Delivery(self.new_id(), account, chat, text, 0, media, None, at, from_us=False)
         self.close_key(None, message=message)
         return message
 
@@ -187,6 +196,12 @@ class Ledger:
             self._write({"delete": message_id, "at": at})
             return True
 
+    def find(self, account: str, message_id: int) -> Delivery | None:
+        """A message of the account that was not deleted."""
+        with self._lock:
+            found = self._messages.get(message_id)
+        return found if found and found.account == account and not found.deleted_at else None
+
     def chat(self, account: str, chat: str) -> list[Delivery]:
         """What the chat shows, oldest first."""
         with self._lock:
@@ -196,11 +211,13 @@ class Ledger:
     def chats(self, account: str) -> list[tuple[str, Delivery]]:
         """The account's chats with their last message, the most recent first."""
         with self._lock:
-            last = [
-                (chat, self._messages[numbers[-1]])
+            shown = [
+                (chat, [self._messages[number] for number in numbers])
                 for (owner, chat), numbers in self._chats.items()
                 if owner == account
             ]
+        left = [(chat, [one for one in all_ if not one.deleted_at]) for chat, all_ in shown]
+        last = [(chat, messages[-1]) for chat, messages in left if messages]
         return sorted(last, key=lambda entry: -entry[1].id)
 
     def deliveries(self, account: str | None = None) -> Sequence[Delivery]:
@@ -237,6 +254,8 @@ class Ledger:
             self._file.flush()
 
     def _load(self, record: Mapping[str, Any]) -> None:
+        if "note" in record:
+            self.notes.append(record["note"])
         if "message" in record:
             fields = record["message"]
             self._keep(Delivery(**{**fields, "media": tuple(fields["media"])}))

@@ -91,7 +91,12 @@ class Stack:
         if "simulator" in self.embedded:
             # Kept, so that a restarted platform neither forgets keys nor gives an id twice.
             ledger = shlex.quote(str(self.state / "simulator.jsonl"))
-            line = f"huntaze simulator --port {self.ports.simulator} --ledger {ledger}"
+            line = (
+                f"huntaze simulator --port {self.ports.simulator} --ledger {ledger}"
+                f" --webhook-url {self.address}/api/webhooks/onlyfans"
+            )
+            if self.has_demo:
+                line += " --demo --answers"
             children.insert(0, self._process("simulator", line, self.ports.simulator))
         return children
 

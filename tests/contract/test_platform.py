@@ -57,6 +57,8 @@ class World(Protocol):
 
     def delivered(self) -> list[str]: ...
 
+    def two_files(self) -> tuple[str, ...]: ...
+
 
 class FakeWorld:
     def __init__(self) -> None:
@@ -77,6 +79,9 @@ class FakeWorld:
     def delivered(self) -> list[str]:
         return [request.text for request in self.platform.delivered]
 
+    def two_files(self) -> tuple[str, ...]:
+        return ("11", "ofapi_media_x")
+
 
 class SimulatedWorld:
     def __init__(self, simulator: Simulator) -> None:
@@ -95,6 +100,13 @@ class SimulatedWorld:
 
     def delivered(self) -> list[str]:
         return [delivery.text for delivery in self._state.ledger.deliveries()]
+
+    def two_files(self) -> tuple[str, ...]:
+        world = self._state.world
+        return tuple(
+            world.keep_media(ACCOUNT, "photo", 1, is_vault=is_vault).id
+            for is_vault in (True, False)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +143,7 @@ def test_a_sent_message_has_an_id_and_reads_back_as_it_was_written(world):
     text = "Tom & <3 <b>you</b>\nsecond line, caf\u00e9 \U0001f389 &amp;"
 
     answer = world.platform.send(
-        a_request(text, price_cents=697, media_ids=("11", "ofapi_media_x")), DEADLINE
+        a_request(text, price_cents=697, media_ids=world.two_files()), DEADLINE
     )
 
     assert (answer.outcome, answer.replayed) == (Outcome.SENT, False)
