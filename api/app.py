@@ -23,6 +23,7 @@ from api.identity import identity
 from api.keys import keys
 from api.messages import messages
 from api.monitoring import monitoring
+from api.screening import screening
 from api.team import team
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
@@ -87,6 +88,7 @@ def create_app(
         fans,
         connections,
         monitoring,
+        screening,
         team,
         keys,
         audit,

@@ -69,6 +69,12 @@ class MessageReleased(Payload):
         return Permit(ConnectionId(self.connection_id), MessageId(self.message_id), self.lease)
 
 
+class MediaRequested(Payload):
+    """A message waits for its media; the worker puts them into the account's vault."""
+
+    message_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -87,7 +93,12 @@ class Event:
     correlation_id: str = ""
     event_id: str = field(default_factory=lambda: uuid4().hex)
 
-    EVENTS: ClassVar[tuple[type[Payload], ...]] = (MessageRequested, MessageReleased, Probed)
+    EVENTS: ClassVar[tuple[type[Payload], ...]] = (
+        MessageRequested,
+        MessageReleased,
+        MediaRequested,
+        Probed,
+    )
 
     @property
     def name(self) -> str:

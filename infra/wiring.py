@@ -10,6 +10,7 @@ from prometheus_client import start_http_server
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
+from domain.media import MediaHosts
 from domain.pacing import RoomRules, interval_ms
 from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
@@ -22,9 +23,11 @@ from domain.services.healing import HealingService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.logins import LoginService
+from domain.services.media import MediaService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.screening import ScreeningService
 from domain.services.team import TeamService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
@@ -34,6 +37,7 @@ from infra.db.migrate import pending, upgrade
 from infra.db.unit_of_work import SqlUnitOfWork
 from infra.doctor import Doctor, Finding, probe_key
 from infra.journal import LogJournal
+from infra.media.guard import MediaGuard
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.redis.client import connect
@@ -89,6 +93,8 @@ class Services:
     rotation: KeyRotation
     fans: FanService
     monitoring: MonitoringService
+    media: MediaService
+    screening: ScreeningService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
 
@@ -110,6 +116,7 @@ def rules_of(settings: Settings) -> SendingRules:
         deadline=timedelta(seconds=settings.delivery_deadline_seconds),
         unknown_grace=timedelta(seconds=settings.unknown_grace_seconds),
         wake_after=timedelta(seconds=settings.wake_after_seconds),
+        media_hosts=MediaHosts.parse(settings.media_allowed_hosts),
     )
 
 
@@ -133,6 +140,8 @@ class Adapters:
     room: Any = None
     platform: Any = None
     quota: Any = None
+    accounts: Any = None
+    media_source: Any = None
 
 
 def build(
@@ -151,6 +160,17 @@ def build(
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
+    seconds = timedelta(seconds=settings.media_timeout_seconds)
+    media = MediaService(
+        open_unit_of_work,
+        source=adapters.media_source
+        or MediaGuard(rules.media_hosts, max_bytes=settings.media_max_bytes, deadline=seconds),
+        accounts=adapters.accounts,
+        room=room,
+        rules=rules,
+        journal=journal,
+        upload_deadline=seconds,
+    )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
@@ -201,7 +221,9 @@ def build(
         rotation=KeyRotation(engine, cipher),
         fans=FanService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        sweeps={},
+        media=media,
+        screening=ScreeningService(open_unit_of_work),
+        sweeps={"media": media.wake_overdue},
     )
 
 

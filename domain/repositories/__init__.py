@@ -9,6 +9,7 @@ from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.fans import FanPage, FanRepository, Recipient
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
+from domain.repositories.media import MediaRepository, Staging, StoredMedia
 from domain.repositories.messages import (
     MessageRepository,
     QueueRepository,
@@ -22,17 +23,20 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.screening import BannedWordRepository
 
 __all__ = [
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
+    "BannedWordRepository",
     "ConnectionRepository",
     "FanPage",
     "FanRepository",
     "IdempotencyRepository",
     "LedgerCall",
     "LedgerRepository",
+    "MediaRepository",
     "MessageRepository",
     "Once",
     "OpenUnitOfWork",
@@ -40,7 +44,9 @@ __all__ = [
     "Recipient",
     "Result",
     "SentMessage",
+    "Staging",
     "StatusCounts",
+    "StoredMedia",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -59,6 +65,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     ledger: LedgerRepository
     audit: AuditRepository
     keys: ApiKeyRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __enter__(self) -> Self: ...
 

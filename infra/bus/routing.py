@@ -6,7 +6,7 @@ An event has one route; only the probe visits every queue. To add one: a line he
 
 from dataclasses import dataclass
 
-from domain.events import MessageReleased, MessageRequested, Payload, Probed
+from domain.events import MediaRequested, MessageReleased, MessageRequested, Payload, Probed
 from infra.settings import QUEUES
 
 
@@ -22,6 +22,7 @@ class Route:
 ROUTES = (
     Route(MessageRequested, "deliver_requested", "messages"),
     Route(MessageReleased, "deliver_released", "messages"),
+    Route(MediaRequested, "stage_media", "imports"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 

@@ -20,10 +20,12 @@ from domain.ports import Bus
 from domain.repositories import (
     ApiKeyRepository,
     AuditRepository,
+    BannedWordRepository,
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
     LedgerRepository,
+    MediaRepository,
     MessageRepository,
     QueueRepository,
     UserRepository,
@@ -34,9 +36,11 @@ from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.fans import SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
+from infra.db.repositories.media import SqlMediaRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -55,6 +59,8 @@ class SqlUnitOfWork:
     ledger: LedgerRepository
     audit: AuditRepository
     keys: ApiKeyRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -73,6 +79,8 @@ class SqlUnitOfWork:
         self.ledger = SqlLedgerRepository(self._session, self._cipher)
         self.audit = SqlAuditRepository(self._session)
         self.keys = SqlApiKeyRepository(self._session)
+        self.media = SqlMediaRepository(self._session, self._cipher)
+        self.banned_words = SqlBannedWordRepository(self._session)
         return self
 
     def __exit__(

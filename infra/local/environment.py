@@ -27,6 +27,7 @@ STRAY = {
     "aws": ("SQS_QUEUE_URL_PREFIX",),
     "simulator": ("ONLYFANS_API_KEY",),
 }
+DEFAULT_MEDIA_HOSTS = ",".join(Settings.model_fields["media_allowed_hosts"].default)
 DEMO_EMAIL = "demo@huntaze.example"
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that can be taken for another
 
@@ -68,6 +69,9 @@ def child_environment(
         environment = emulator_environment(environment)
         environment["AWS_ENDPOINT_URL"] = endpoint
         environment["SQS_RATE_LIMITER_QUEUE_URL"] = messages_queue_url(endpoint)
+        # Demo media lie in the emulator's bucket.
+        hosts = given.get("MEDIA_ALLOWED_HOSTS") or DEFAULT_MEDIA_HOSTS
+        environment["MEDIA_ALLOWED_HOSTS"] = f"{hosts},{endpoint}"
     if "simulator" in ours:
         environment["ONLYFANS_API_URL"] = f"http://127.0.0.1:{ports.simulator}/api"
         environment["ONLYFANS_API_KEY"] = kept["ONLYFANS_API_KEY"]

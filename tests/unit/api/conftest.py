@@ -24,6 +24,7 @@ from domain.services.logins import LoginService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.screening import ScreeningService
 from domain.services.users import UserService
 from domain.users import OwnerId, Role, User
 from infra.passwords import Argon2PasswordHasher
@@ -199,6 +200,7 @@ def services_of(
         connections=connections,
         users=users,
         fans=FanService(open_unit_of_work),
+        screening=ScreeningService(open_unit_of_work),
         monitoring=MonitoringService(
             open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
         ),
