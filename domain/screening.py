@@ -85,7 +85,7 @@ def checked_words(words: Sequence[str]) -> Sequence[str]:
     ]
     if problems:
         raise Invalid(*problems)
-    return sorted({_plain(word): word for word in reversed(tidy)}.values())
+    return sorted({_plain(word): word for word in reversed(tidy)}.values(), key=str.casefold)
 
 
 def _word_problem(word: str) -> str | None:

@@ -16,4 +16,4 @@ class FakeBannedWordRepository:
         return self._session.rows.banned_words.get(owner_id)
 
     def replace(self, owner_id: OwnerId, words: Sequence[str]) -> None:
-        self._session.write().banned_words[owner_id] = sorted(words)
+        self._session.write().banned_words[owner_id] = sorted(words, key=str.casefold)

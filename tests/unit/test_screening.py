@@ -79,8 +79,8 @@ def test_a_text_with_banned_words_is_refused_and_names_each() -> None:
 
 def test_a_list_is_trimmed_sorted_and_without_doubles() -> None:
     assert checked_words(["  pay   pal ", "Escort", "escort", "ÉSCORT", "a"]) == [
-        "Escort",
         "a",
+        "Escort",
         "pay pal",
     ]
 

@@ -23,7 +23,8 @@ class SqlBannedWordRepository:
         rows = self._session.scalars(
             select(BannedWordRow.word).where(BannedWordRow.user_id == owner_id)
         ).all()
-        return sorted(word for word in rows if word != NONE_BANNED) if rows else None
+        words = (word for word in rows if word != NONE_BANNED)
+        return sorted(words, key=str.casefold) if rows else None
 
     def replace(self, owner_id: OwnerId, words: Sequence[str]) -> None:
         # Of two changes at once the second waits, and wins as a whole.
