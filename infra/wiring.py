@@ -40,6 +40,7 @@ from infra.journal import LogJournal
 from infra.media.guard import MediaGuard
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
+from infra.platform.ofapi_accounts import OfapiAccounts
 from infra.redis.client import connect
 from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
@@ -165,7 +166,7 @@ def build(
         open_unit_of_work,
         source=adapters.media_source
         or MediaGuard(rules.media_hosts, max_bytes=settings.media_max_bytes, deadline=seconds),
-        accounts=adapters.accounts,
+        accounts=adapters.accounts or OfapiAccounts.from_settings(settings),
         room=room,
         rules=rules,
         journal=journal,

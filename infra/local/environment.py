@@ -69,12 +69,14 @@ def child_environment(
         environment = emulator_environment(environment)
         environment["AWS_ENDPOINT_URL"] = endpoint
         environment["SQS_RATE_LIMITER_QUEUE_URL"] = messages_queue_url(endpoint)
-        # Demo media lie in the emulator's bucket.
-        hosts = given.get("MEDIA_ALLOWED_HOSTS") or DEFAULT_MEDIA_HOSTS
-        environment["MEDIA_ALLOWED_HOSTS"] = f"{hosts},{endpoint}"
     if "simulator" in ours:
         environment["ONLYFANS_API_URL"] = f"http://127.0.0.1:{ports.simulator}/api"
         environment["ONLYFANS_API_KEY"] = kept["ONLYFANS_API_KEY"]
+    # Demo media lie in the emulator's bucket and at the simulator.
+    own = {"aws": ports.aws, "simulator": ports.simulator}
+    origins = [f"http://127.0.0.1:{own[name]}" for name in sorted(own.keys() & ours)]
+    hosts = given.get("MEDIA_ALLOWED_HOSTS") or DEFAULT_MEDIA_HOSTS
+    environment["MEDIA_ALLOWED_HOSTS"] = ",".join([hosts, *origins])
     defaults = {
         "PORT": str(ports.web),
         "PUBLIC_URL": f"http://127.0.0.1:{ports.web}",

@@ -20,7 +20,7 @@ import httpcore2
 from domain.media import MediaFault, MediaHosts, MediaRefused, MediaUnavailable
 from domain.ports import FetchedMedia
 from infra.media.kinds import HEAD_BYTES, checked_kind
-from infra.platform.deadline import DeadlineBackend, Resolve, addresses_of, instants
+from infra.platform.deadline import NO_ANSWER, DeadlineBackend, Resolve, addresses_of, instants
 
 # Answers that another try may change; every other one but 200 is final.
 MAY_HEAL = frozenset({408, 425, 429})
@@ -87,11 +87,7 @@ class MediaGuard:
                 ) as response,
             ):
                 return self._receive(response, file)
-        except (
-            httpcore2.NetworkError,
-            httpcore2.ProtocolError,
-            httpcore2.TimeoutException,
-        ) as problem:
+        except NO_ANSWER as problem:
             # Its text might quote the address.
             raise MediaUnavailable(_in_our_words(problem)) from None
 
