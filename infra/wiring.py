@@ -157,6 +157,7 @@ def build(
     redis = connect(settings)
     room = adapters.room or RedisWaitingRoom(redis, room_rules_of(settings))
     platform = adapters.platform or OfapiPlatform.from_settings(settings)
+    accounts = adapters.accounts or OfapiAccounts.from_settings(settings)
     cache = RedisStatusCache(redis)
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
@@ -166,7 +167,7 @@ def build(
         open_unit_of_work,
         source=adapters.media_source
         or MediaGuard(rules.media_hosts, max_bytes=settings.media_max_bytes, deadline=seconds),
-        accounts=adapters.accounts or OfapiAccounts.from_settings(settings),
+        accounts=accounts,
         room=room,
         rules=rules,
         journal=journal,

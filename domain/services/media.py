@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from domain.errors import Unavailable
 from domain.media import (
     BACKOFF,
     SOURCE_KEPT,
@@ -124,6 +125,15 @@ class MediaService:
             self._try_later(staging, "the platform did not take the file")
         except PlatformRefused as problem:
             self._platform_refused(staging, problem)
+        except Unavailable:
+            raise  # The database is away: nothing is known, and no try is used.
+        except Exception as problem:  # noqa: BLE001  # a fault of ours must not loop for ever
+            self._journal.alert(
+                "staging_failed",
+                messageId=str(staging.message.public_id),
+                error=type(problem).__name__,
+            )
+            self._try_later(staging, "something went wrong on our side")
         else:
             if isinstance(attachments, Pause):
                 self._come_back(staging, attachments)

@@ -37,9 +37,9 @@ from domain.ports import (
     WaitingRoom,
 )
 from domain.repositories import Once, OpenUnitOfWork, UnitOfWork
-from domain.screening import DEFAULT_WORDS, check_text
 from domain.services.promises import Promises, instant
 from domain.services.rules import SendingRules
+from domain.services.screening import screen
 from domain.services.status import QueueStatus, StatusReader
 from domain.users import Caller, OwnerId, Permission
 
@@ -396,12 +396,6 @@ def wake_up(message: Message) -> Event:
         payload = MediaRequested(message_id=message.id)
         return Event(payload, group=str(message.connection_id), row=message.id)
     return requested(message)
-
-
-def screen(work: UnitOfWork, owner_id: OwnerId, text: str) -> None:
-    """Raise Invalid naming every banned word of the owner's in the text."""
-    words = work.banned_words.of(owner_id)
-    check_text(text, DEFAULT_WORDS if words is None else words)
 
 
 def waiting(message: Message) -> Waiting:

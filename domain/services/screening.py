@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.repositories import OpenUnitOfWork
-from domain.screening import DEFAULT_WORDS, checked_words
-from domain.users import Caller, Permission
+from domain.repositories import OpenUnitOfWork, UnitOfWork
+from domain.screening import DEFAULT_WORDS, check_text, checked_words
+from domain.users import Caller, OwnerId, Permission
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,12 @@ class BannedWords:
 
     words: Sequence[str]
     is_default: bool
+
+
+def screen(work: UnitOfWork, owner_id: OwnerId, text: str, field: str = "content") -> None:
+    """Raise Invalid naming every banned word of the owner's in the text of that field."""
+    words = work.banned_words.of(owner_id)
+    check_text(text, DEFAULT_WORDS if words is None else words, field)
 
 
 class ScreeningService:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from domain.connections import ConnectionId
+from domain.errors import Unavailable
 from domain.events import MediaRequested, MessageRequested
 from domain.media import MediaFault, MediaRefused, MediaUnavailable
 from domain.messages import MessageId, Outcome, State
@@ -465,6 +466,30 @@ def test_a_failure_that_may_heal_is_tried_six_times_with_growing_pauses(
     assert (row.state, row.error_code) == ("failed", "media_unavailable")
     assert shown["notice"]["text"] == "Message failed to send"
     assert studio.deliver() == []
+
+
+def test_a_fault_of_ours_uses_a_try_and_does_not_loop_for_ever(studio: Studio) -> None:
+    message = studio.send(A)
+    studio.source.fails += [ZeroDivisionError("a bug")] * 6
+
+    for _ in range(6):
+        studio.stage(message)
+
+    row, reason = studio.row(message), studio.shown(message)["notice"]["reason"]
+    assert (row.state, row.error_code) == ("failed", "media_unavailable")
+    assert reason.endswith("(something went wrong on our side)")
+
+
+def test_a_database_that_is_away_uses_no_try(studio: Studio) -> None:
+    message = studio.send(A)
+    studio.source.fails.append(Unavailable("the database does not answer"))
+
+    with pytest.raises(Unavailable):
+        studio.stage(message)
+
+    assert studio.row(message).wake_tries == 0
+    studio.stage(message)
+    assert ready(studio, message)
 
 
 def test_retry_stages_a_failed_message_again(studio: Studio) -> None:
