@@ -97,6 +97,8 @@ def _word_problem(word: str) -> str | None:
 
 
 def _plain(text: str) -> str:
+    if text.isascii():
+        return text.casefold()
     folded = unicodedata.normalize("NFKC", text).casefold()
     apart = unicodedata.normalize("NFKD", folded)
     kept = (one for one in apart if unicodedata.category(one) not in {"Mn", "Me", "Cf"})

@@ -1,6 +1,6 @@
 """Banned words are found in every spelling, and nothing else is."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -113,7 +113,7 @@ def test_the_longest_text_against_the_longest_list_takes_no_time() -> None:
     words += ["a " * length + "c" for length in range(1, 24)]
     screen = Screen(words)
 
-    started = perf_counter()
+    started = process_time()
     for text in (
         "a b " * 1250,
         "a" * 5000,
@@ -124,7 +124,7 @@ def test_the_longest_text_against_the_longest_list_takes_no_time() -> None:
     ):
         screen.found(text)
 
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2
 
 
 @given(st.text(), st.lists(st.text(max_size=50), max_size=20))
