@@ -25,6 +25,7 @@ from api.linking import linking
 from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.screening import screening
 from api.segments import segments
 from api.team import team
 from infra.logging import configure_logging
@@ -93,6 +94,7 @@ def create_app(
         merges,
         connections,
         monitoring,
+        screening,
         team,
         keys,
         audit,

@@ -75,6 +75,12 @@ class SyncDue(Payload):
     connection_id: int
 
 
+class MediaRequested(Payload):
+    """A message waits for its media; the worker puts them into the account's vault."""
+
+    message_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -97,6 +103,7 @@ class Event:
         MessageRequested,
         MessageReleased,
         SyncDue,
+        MediaRequested,
         Probed,
     )
 

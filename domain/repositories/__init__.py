@@ -17,6 +17,7 @@ from domain.repositories.fans import (
 )
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.links import LinkRepository
+from domain.repositories.media import MediaRepository, Staging, StoredMedia
 from domain.repositories.merges import (
     DepartureRepository,
     Duplicate,
@@ -37,6 +38,7 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
 
@@ -45,6 +47,7 @@ __all__ = [
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
+    "BannedWordRepository",
     "ConnectionRepository",
     "DepartureRepository",
     "Duplicate",
@@ -55,6 +58,7 @@ __all__ = [
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
+    "MediaRepository",
     "Merge",
     "MergeId",
     "MergeRepository",
@@ -66,7 +70,9 @@ __all__ = [
     "Result",
     "SegmentRepository",
     "SentMessage",
+    "Staging",
     "StatusCounts",
+    "StoredMedia",
     "SyncLease",
     "SyncRepository",
     "TagCounts",
@@ -97,6 +103,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __enter__(self) -> Self: ...
 

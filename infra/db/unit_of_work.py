@@ -21,6 +21,7 @@ from domain.repositories import (
     AccountRepository,
     ApiKeyRepository,
     AuditRepository,
+    BannedWordRepository,
     ConnectionRepository,
     DepartureRepository,
     FanHistoryRepository,
@@ -28,6 +29,7 @@ from domain.repositories import (
     IdempotencyRepository,
     LedgerRepository,
     LinkRepository,
+    MediaRepository,
     MergeRepository,
     MessageRepository,
     QueueRepository,
@@ -45,10 +47,12 @@ from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.links import SqlLinkRepository
+from infra.db.repositories.media import SqlMediaRepository
 from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
 from infra.db.repositories.tiers import SqlTierRepository
@@ -78,6 +82,8 @@ class SqlUnitOfWork:
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -104,6 +110,8 @@ class SqlUnitOfWork:
         self.accounts = SqlAccountRepository(self._session, self._cipher)
         self.links = SqlLinkRepository(self._session)
         self.sync = SqlSyncRepository(self._session, self._cipher)
+        self.media = SqlMediaRepository(self._session, self._cipher)
+        self.banned_words = SqlBannedWordRepository(self._session)
         return self
 
     def __exit__(

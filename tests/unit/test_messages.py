@@ -27,7 +27,7 @@ from tests.sending import INTERVAL, START, Desk
 
 def problems(**changes: object) -> list[str]:
     with pytest.raises(Invalid) as refusal:
-        MessageService.validate_message(Draft(**({"content": "x"} | changes)))
+        Desk().messages.validate_message(Draft(**({"content": "x"} | changes)))
     return [problem.field for problem in refusal.value.problems]
 
 
@@ -41,15 +41,18 @@ def problems(**changes: object) -> list[str]:
         ({"content": "a\ud800"}, ["content"]),
         ({"priority": 0}, ["priority"]),
         ({"priority": 11}, ["priority"]),
-        ({"media_urls": ("http://example.com/a.png",)}, ["mediaUrls.0"]),
+        ({"media_urls": ("http://s3.amazonaws.com/a.png",)}, ["mediaUrls.0"]),
         (
-            {"media_urls": ("https://[", "https://u:p@example.com/a")},
+            {"media_urls": ("https://[", "https://u:p@s3.amazonaws.com/a")},
             ["mediaUrls.0", "mediaUrls.1"],
         ),
-        ({"media_urls": ("https://example.com/a.png",) * 21}, ["mediaUrls"]),
+        ({"media_urls": ("https://s3.amazonaws.com/a.png",) * 21}, ["mediaUrls"]),
         ({"price_cents": 500}, ["priceCents"]),
-        ({"price_cents": 299, "media_urls": ("https://e.com/a",)}, ["priceCents"]),
-        ({"price_cents": 20_001, "media_urls": ("https://e.com/a",)}, ["priceCents"]),
+        ({"price_cents": 299, "media_urls": ("https://media.s3.amazonaws.com/a",)}, ["priceCents"]),
+        (
+            {"price_cents": 20_001, "media_urls": ("https://media.s3.amazonaws.com/a",)},
+            ["priceCents"],
+        ),
         ({"metadata": {"a": "x" * METADATA_MAX_BYTES}}, ["metadata"]),
         ({"content": "", "priority": 0}, ["content", "priority"]),
     ],
@@ -59,18 +62,20 @@ def test_each_bad_field_is_named(changes: dict[str, object], fields: list[str]) 
 
 
 def test_lengths_count_code_points_after_normalising() -> None:
-    draft = MessageService.validate_message(Draft("e\u0301" * CONTENT_MAX))
+    draft = Desk().messages.validate_message(Draft("e\u0301" * CONTENT_MAX))
 
     assert len(draft.content) == CONTENT_MAX
-    assert MessageService.validate_message(Draft("👋" * CONTENT_MAX)).content == "👋" * CONTENT_MAX
+    assert Desk().messages.validate_message(Draft("👋" * CONTENT_MAX)).content == "👋" * CONTENT_MAX
 
 
 def test_a_priced_message_with_media_is_good() -> None:
     draft = Draft(
-        "x", media_urls=("https://example.com/a.MP4", "https://e.com/b.mp3"), price_cents=300
+        "x",
+        media_urls=("https://s3.amazonaws.com/a.MP4", "https://media.s3.amazonaws.com/b.mp3"),
+        price_cents=300,
     )
 
-    MessageService.validate_message(draft)
+    Desk().messages.validate_message(draft)
     assert [one.type for one in attachments_of(draft.media_urls)] == ["video", "audio"]
 
 

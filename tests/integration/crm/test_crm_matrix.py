@@ -43,6 +43,9 @@ ROUTES: dict[str, Line] = {
     ),
     "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Settings
+    "GET /api/settings/banned-words": Line(Permission.READ),
+    "PUT /api/settings/banned-words": Line(Permission.MANAGE, {"words": ["coffee"]}),
     # Fans
     "GET /api/crm/fans": Line(Permission.READ),
     "POST /api/crm/fans/<int:fan_id>/link": Line(
