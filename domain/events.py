@@ -75,6 +75,12 @@ class SyncDue(Payload):
     connection_id: int
 
 
+class PlatformEventReceived(Payload):
+    """A webhook was stored; the worker re-reads it by `event_id`."""
+
+    event_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -97,6 +103,7 @@ class Event:
         MessageRequested,
         MessageReleased,
         SyncDue,
+        PlatformEventReceived,
         Probed,
     )
 

@@ -20,12 +20,14 @@ from domain.services.delivery import DeliveryService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
+from domain.services.inbound import InboundService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.linking import LinkingService
 from domain.services.logins import LoginService
 from domain.services.merges import MergeService
 from domain.services.messages import MessageService
+from domain.services.money import MoneyService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
 from domain.services.segments import SegmentService
@@ -43,6 +45,7 @@ from infra.journal import LogJournal
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.platform.ofapi_accounts import OfapiAccounts
+from infra.platform.webhooks import WebhookReader
 from infra.redis.client import connect
 from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
@@ -101,6 +104,8 @@ class Services:
     merges: MergeService
     segments: SegmentService
     tiers: TierService
+    inbound: InboundService
+    money: MoneyService
     monitoring: MonitoringService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
@@ -169,10 +174,17 @@ def build(
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules, accounts)
+    inbound = InboundService(
+        open_unit_of_work,
+        reader=WebhookReader(settings.onlyfans_webhook_secret),
+        room=room,
+        rules=rules,
+        journal=journal,
+    )
     sync = SyncService(
         open_unit_of_work,
         accounts=accounts,
-        inbound=adapters.inbound,
+        inbound=adapters.inbound or inbound,
         room=room,
         rules=rules,
         journal=journal,
@@ -214,6 +226,7 @@ def build(
             platform=platform,
             rules=rules,
             journal=journal,
+            proofs=inbound.proofs,
         ),
         audit=AuditService(open_unit_of_work, platform, rules),
         audit_log=AuditLogService(open_unit_of_work),
@@ -232,8 +245,15 @@ def build(
         merges=MergeService(open_unit_of_work),
         segments=SegmentService(open_unit_of_work),
         tiers=tiers,
+        inbound=inbound,
+        money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        sweeps={"sync": sync.announce_due, "tiers": tiers.sweep},
+        sweeps={
+            "platform_events": inbound.wake_events,
+            "event_bodies": inbound.forget_bodies,
+            "sync": sync.announce_due,
+            "tiers": tiers.sweep,
+        },
     )
 
 

@@ -15,6 +15,14 @@ from domain.repositories.fans import (
     Recipient,
     TagCounts,
 )
+from domain.repositories.inbound import (
+    HeldMessage,
+    InboundRepository,
+    KnownFan,
+    NewPlatformEvent,
+    PlatformEvent,
+    PlatformEventRepository,
+)
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.links import LinkRepository
 from domain.repositories.merges import (
@@ -25,6 +33,7 @@ from domain.repositories.merges import (
     MergeRepository,
 )
 from domain.repositories.messages import (
+    Doubtful,
     MessageRepository,
     QueueRepository,
     Result,
@@ -37,8 +46,10 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.purchases import PurchaseRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
+from domain.repositories.transactions import TransactionRepository
 
 __all__ = [
     "AccountRepository",
@@ -47,11 +58,15 @@ __all__ = [
     "AuditRepository",
     "ConnectionRepository",
     "DepartureRepository",
+    "Doubtful",
     "Duplicate",
     "FanChange",
     "FanHistoryRepository",
     "FanRepository",
+    "HeldMessage",
     "IdempotencyRepository",
+    "InboundRepository",
+    "KnownFan",
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
@@ -59,8 +74,12 @@ __all__ = [
     "MergeId",
     "MergeRepository",
     "MessageRepository",
+    "NewPlatformEvent",
     "Once",
     "OpenUnitOfWork",
+    "PlatformEvent",
+    "PlatformEventRepository",
+    "PurchaseRepository",
     "QueueRepository",
     "Recipient",
     "Result",
@@ -71,6 +90,7 @@ __all__ = [
     "SyncRepository",
     "TagCounts",
     "TierRepository",
+    "TransactionRepository",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -97,6 +117,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    platform_events: PlatformEventRepository
+    inbound: InboundRepository
+    purchases: PurchaseRepository
+    transactions: TransactionRepository
 
     def __enter__(self) -> Self: ...
 

@@ -6,7 +6,14 @@ An event has one route; only the probe visits every queue. To add one: a line he
 
 from dataclasses import dataclass
 
-from domain.events import MessageReleased, MessageRequested, Payload, Probed, SyncDue
+from domain.events import (
+    MessageReleased,
+    MessageRequested,
+    Payload,
+    PlatformEventReceived,
+    Probed,
+    SyncDue,
+)
 from infra.settings import QUEUES
 
 
@@ -23,6 +30,7 @@ ROUTES = (
     Route(MessageRequested, "deliver_requested", "messages"),
     Route(MessageReleased, "deliver_released", "messages"),
     Route(SyncDue, "sync_connection", "inbound"),
+    Route(PlatformEventReceived, "handle_platform_event", "inbound"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 
