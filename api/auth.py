@@ -25,7 +25,14 @@ from infra.wiring import Services
 
 # Reachable without a login. The first lines also while ONLYFANS_CRM_ENABLED is off.
 ALWAYS = frozenset(
-    {"/api/auth/login", "/api/auth/session", "/health", "/ready", "/metrics"},
+    {
+        "/api/auth/login",
+        "/api/auth/session",
+        "/api/webhooks/onlyfans",
+        "/health",
+        "/ready",
+        "/metrics",
+    },
 )
 PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css"}
 

@@ -22,6 +22,9 @@ from domain.errors import FieldProblem
 from domain.repositories import Once
 
 BODY_MAX = 64 * 1024
+WEBHOOK_MAX = 1024 * 1024
+# Addresses that take more (or less) than BODY_MAX.
+LIMITS = {"/api/webhooks/onlyfans": WEBHOOK_MAX}
 # Deeper than any body of ours, and far below Python's recursion limit.
 DEPTH_MAX = 32
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -57,6 +60,15 @@ def read_query(request: Request) -> dict[str, str | list[str]]:
         name: values[0] if len(values) == 1 else values
         for name, values in request.args.to_dict(flat=False).items()
     }
+
+
+def bound(request: Request) -> None:
+    """Refuse a body beyond its address's limit before it is read; raises 413."""
+    limit = LIMITS.get(request.url_rule.rule, BODY_MAX) if request.url_rule else BODY_MAX
+    # One byte more: a chunked body is cut off there, and found to be too long.
+    request.max_content_length = limit + 1
+    if (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge
 
 
 def read_json(request: Request) -> Any:

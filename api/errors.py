@@ -35,7 +35,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Unavailable: 503,
 }
 # Where a code says more about the request than its class does.
-STATUS_OF_CODE: Mapping[str, int] = {"idempotency_key_reused": 422}
+STATUS_OF_CODE: Mapping[str, int] = {"idempotency_key_reused": 422, "malformed_json": 400}
 
 RETRY_AFTER_SECONDS = 5
 DETAILS_MAX, NAME_MAX = 20, 64

@@ -81,6 +81,12 @@ class MediaRequested(Payload):
     message_id: int
 
 
+class PlatformEventReceived(Payload):
+    """A webhook was stored; the worker re-reads it by `event_id`."""
+
+    event_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -104,6 +110,7 @@ class Event:
         MessageReleased,
         SyncDue,
         MediaRequested,
+        PlatformEventReceived,
         Probed,
     )
 

@@ -29,11 +29,15 @@ class FanSeen:
     last_seen_at: datetime | None = None
     subscription: Subscription | None = None
     subscription_ends_at: datetime | None = None
+    # As of when this holds; None = as of now. The newest word wins, whatever comes first.
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class MessageSeen:
-    """A message that stands in the chat with `fan`; `text` is what a person reads."""
+    """A message that stands in the chat with `fan`; `text` is what a person reads. `is_mass`: one
+    of many that a tool of the platform sent at once. `media_count` None = as many as there are
+    attachments."""
 
     fan: FanSeen
     platform_message_id: str
@@ -43,6 +47,8 @@ class MessageSeen:
     attachments: tuple[Attachment, ...]
     created_at: datetime
     is_opened: bool = False
+    is_mass: bool = False
+    media_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class MessageDeleted:
     """A message is no longer in its chat."""
 
     platform_message_id: str
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class MessagePurchased:
     fan: FanSeen
     price_cents: int
     happened_at: datetime
+    # What tells two purchases apart; None = nothing but their time.
+    platform_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,8 @@ class MoneyMoved:
     happened_at: datetime
     platform_user_id: str | None
     is_reversed: bool = False
+    # Whose money it was, where the platform says more than an id.
+    fan: FanSeen | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ class AccountChanged:
 
     state: ConnectionState | None
     reason: str
+    told_at: datetime | None = None
 
 
 Fact = FanSeen | MessageSeen | MessageDeleted | MessagePurchased | MoneyMoved | AccountChanged

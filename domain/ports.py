@@ -10,7 +10,7 @@ from typing import BinaryIO, Generic, Protocol, TypeVar
 from domain.campaigns import CampaignId
 from domain.connections import ConnectionId
 from domain.events import Event
-from domain.inbound import FanSeen, MoneyMoved
+from domain.inbound import Fact, FanSeen, MoneyMoved
 from domain.messages import Attachment, Outcome, RoomSignal
 from domain.pacing import (
     Admission,
@@ -148,6 +148,36 @@ class PlatformMessage:
 
 class PlatformUnavailable(Exception):
     """A call did not get a usable answer; nothing follows from it."""
+
+
+class Unreadable(Exception):
+    """An event of the platform's that makes no sense; the text says why and quotes nothing."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What a webhook says of itself. `is_ephemeral`: worth nothing a minute later."""
+
+    event: str
+    account_id: str
+    is_ephemeral: bool
+
+
+class EventReader(Protocol):
+    """Understands the platform's webhooks."""
+
+    def genuine(self, body: bytes, signature: str | None) -> bool:
+        """Whether the platform signed these bytes; False for all while no secret is set."""
+        ...
+
+    def envelope(self, body: bytes) -> Envelope:
+        """Raises Invalid, code `malformed_json` for what is no JSON."""
+        ...
+
+    def facts(self, event: str, body: str, told_at: datetime) -> Sequence[Fact]:
+        """What it says, in our terms; nothing for an event that concerns nobody. `told_at` is its
+        time where it names none. Raises Unreadable."""
+        ...
 
 
 class PlatformRefused(Exception):

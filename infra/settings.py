@@ -103,7 +103,10 @@ class Settings(BaseModel):
     onlyfans_api_key: SecretStr = Field(
         SecretStr(""), description="bearer key of connections without a key of their own"
     )
-    onlyfans_webhook_secret: SecretStr | None = Field(None, description="signs inbound webhooks")
+    onlyfans_webhook_secret: Secrets = Field(
+        default_factory=list,
+        description="signs inbound webhooks, without it none is taken; a list while rotating",
+    )
 
     # Identity
     jwt_secret: Secrets = Field(description="the first signs, all verify; a list while rotating")

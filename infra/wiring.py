@@ -21,6 +21,7 @@ from domain.services.delivery import DeliveryService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
+from domain.services.inbound import InboundService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.linking import LinkingService
@@ -28,6 +29,7 @@ from domain.services.logins import LoginService
 from domain.services.media import MediaService
 from domain.services.merges import MergeService
 from domain.services.messages import MessageService
+from domain.services.money import MoneyService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
 from domain.services.screening import ScreeningService
@@ -47,6 +49,7 @@ from infra.media.guard import MediaGuard
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.platform.ofapi_accounts import OfapiAccounts
+from infra.platform.webhooks import WebhookReader
 from infra.redis.client import connect
 from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
@@ -105,6 +108,8 @@ class Services:
     merges: MergeService
     segments: SegmentService
     tiers: TierService
+    inbound: InboundService
+    money: MoneyService
     monitoring: MonitoringService
     media: MediaService
     screening: ScreeningService
@@ -188,10 +193,17 @@ def build(
     )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules, accounts)
+    inbound = InboundService(
+        open_unit_of_work,
+        reader=WebhookReader(settings.onlyfans_webhook_secret),
+        room=room,
+        rules=rules,
+        journal=journal,
+    )
     sync = SyncService(
         open_unit_of_work,
         accounts=accounts,
-        inbound=adapters.inbound,
+        inbound=adapters.inbound or inbound,
         room=room,
         rules=rules,
         journal=journal,
@@ -233,6 +245,7 @@ def build(
             platform=platform,
             rules=rules,
             journal=journal,
+            proofs=inbound.proofs,
         ),
         audit=AuditService(open_unit_of_work, platform, rules),
         audit_log=AuditLogService(open_unit_of_work),
@@ -251,11 +264,15 @@ def build(
         merges=MergeService(open_unit_of_work),
         segments=SegmentService(open_unit_of_work),
         tiers=tiers,
+        inbound=inbound,
+        money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         media=media,
         screening=ScreeningService(open_unit_of_work),
         sweeps={
             "media": media.wake_overdue,
+            "platform_events": inbound.wake_events,
+            "event_bodies": inbound.forget_bodies,
             "sync": sync.announce_due,
             "tiers": tiers.sweep,
         },

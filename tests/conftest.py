@@ -27,6 +27,7 @@ def database_settings(local_services: LocalServices) -> Settings:
         sqs_rate_limiter_queue_url="http://127.0.0.1:1/0/huntaze-rate-limiter-queue",
         jwt_secret="test-secret",
         api_rate_limit_per_minute=100_000,
+        onlyfans_webhook_secret="webhook-secret",
     )
 
 

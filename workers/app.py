@@ -9,13 +9,13 @@ from infra.logging import configure_logging
 from infra.settings import QUEUES, Settings, load_settings_or_exit
 from infra.wiring import Services, serve_metrics
 from infra.wiring import build as build_services
-from workers import delivery, media, probe, sync
+from workers import delivery, inbound, media, probe, sync
 
 # Who brings the tasks of a queue; every queue also answers the probe.
 REGISTER: dict[str, tuple[Callable[[QueueWorker, Services], None], ...]] = {
     "messages": (delivery.register,),
     "imports": (media.register,),
-    "inbound": (sync.register,),
+    "inbound": (inbound.register, sync.register),
 }
 THREADS = 8
 

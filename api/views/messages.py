@@ -20,7 +20,12 @@ ACCEPTED = Notice(
 
 def reply(body: Body, status: int, result: SendResult) -> Reply[Body]:
     """The body with its status, marked when an Idempotency-Key brought it back."""
-    return body, status, {"Idempotent-Replayed": "true"} if result.replayed else {}
+    return body, status, replay_mark(replayed=result.replayed)
+
+
+def replay_mark(*, replayed: bool) -> dict[str, str]:
+    """The header of an answer that an Idempotency-Key brought back."""
+    return {"Idempotent-Replayed": "true"} if replayed else {}
 
 
 def canonical(recipient: str) -> str:

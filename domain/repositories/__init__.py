@@ -15,6 +15,14 @@ from domain.repositories.fans import (
     Recipient,
     TagCounts,
 )
+from domain.repositories.inbound import (
+    HeldMessage,
+    InboundRepository,
+    KnownFan,
+    NewPlatformEvent,
+    PlatformEvent,
+    PlatformEventRepository,
+)
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.links import LinkRepository
 from domain.repositories.media import MediaRepository, Staging, StoredMedia
@@ -26,6 +34,7 @@ from domain.repositories.merges import (
     MergeRepository,
 )
 from domain.repositories.messages import (
+    Doubtful,
     MessageRepository,
     QueueRepository,
     Result,
@@ -38,9 +47,11 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.purchases import PurchaseRepository
 from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
+from domain.repositories.transactions import TransactionRepository
 
 __all__ = [
     "AccountRepository",
@@ -50,11 +61,15 @@ __all__ = [
     "BannedWordRepository",
     "ConnectionRepository",
     "DepartureRepository",
+    "Doubtful",
     "Duplicate",
     "FanChange",
     "FanHistoryRepository",
     "FanRepository",
+    "HeldMessage",
     "IdempotencyRepository",
+    "InboundRepository",
+    "KnownFan",
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
@@ -63,8 +78,12 @@ __all__ = [
     "MergeId",
     "MergeRepository",
     "MessageRepository",
+    "NewPlatformEvent",
     "Once",
     "OpenUnitOfWork",
+    "PlatformEvent",
+    "PlatformEventRepository",
+    "PurchaseRepository",
     "QueueRepository",
     "Recipient",
     "Result",
@@ -77,6 +96,7 @@ __all__ = [
     "SyncRepository",
     "TagCounts",
     "TierRepository",
+    "TransactionRepository",
     "UnitOfWork",
     "Unsettled",
     "UserRepository",
@@ -105,6 +125,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     sync: SyncRepository
     media: MediaRepository
     banned_words: BannedWordRepository
+    platform_events: PlatformEventRepository
+    inbound: InboundRepository
+    purchases: PurchaseRepository
+    transactions: TransactionRepository
 
     def __enter__(self) -> Self: ...
 

@@ -37,12 +37,18 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Unsettled:
-    """An `unknown` message with its account's keys and its attempts, oldest first."""
+class Doubtful:
+    """A message that may be on the platform, with its attempts, oldest first."""
 
     message: Message
-    claim: Claim
     attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True)
+class Unsettled(Doubtful):
+    """An `unknown` message, with its account's keys."""
+
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,9 @@ class MessageRepository(Protocol):
     ) -> State | None:
         """Close the attempt and move the message, if the fence holds (state sending or unknown, and
         `attempt_no` still ours). Proof of SENT moves it from any state in PROVABLE whatever the
-        fence says. Returns the new state, or None when only the ledger was written."""
+        fence says; one that is `delivered` stays so. A row made from the platform's word about
+        the same message becomes part of this one. Returns the new state, or None when only the
+        ledger was written."""
         ...
 
     def move(
@@ -122,7 +130,8 @@ class MessageRepository(Protocol):
     ) -> bool:
         """A change decided outside a call (cancel, retry, settle, queue_unavailable), if the row
         still is in `message.state` with `message.attempt_no`. To queued: admission and tries
-        start anew, and after `failed` the failures too. Raises IllegalTransition."""
+        start anew, and after `failed` the failures too. To sent or delivered: with the platform's
+        id, which a row made from the platform's word gives up. Raises IllegalTransition."""
         ...
 
     def dead_letter(self, public_id: UUID) -> None:
@@ -188,7 +197,8 @@ class QueueRepository(Protocol):
     def holds_platform_id(
         self, connection_id: ConnectionId, platform_ids: Sequence[str]
     ) -> frozenset[str]:
-        """Those of the ids that some row of the connection already has."""
+        """Those of the ids that some row of the connection already has as its own; a row made from
+        the platform's word alone gives its id up to the message it turns out to be."""
         ...
 
     def overdue(self, limit: int) -> Sequence[Message]:

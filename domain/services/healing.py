@@ -9,20 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from domain.connections import Connection, ConnectionId
-from domain.messages import (
-    KEY_LIFETIME,
-    MATCH_SLACK,
-    SETTLE_MAX_CALLS,
-    Attempt,
-    Delay,
-    Message,
-    Outcome,
-    State,
-    normalised,
-)
+from domain.messages import MATCH_SLACK, Delay, Message, State
 from domain.pacing import Learned, Pace, Waiting
 from domain.ports import (
     Bus,
@@ -33,16 +22,19 @@ from domain.ports import (
     RoomUnavailable,
     WaitingRoom,
 )
-from domain.repositories import OpenUnitOfWork, Unsettled
+from domain.repositories import OpenUnitOfWork, UnitOfWork, Unsettled
 from domain.services.messages import requested, waiting
 from domain.services.promises import estimates
 from domain.services.rules import SendingRules
+from domain.services.settling import Verdict, decide, first_call, matching
 
 PASS_LIMIT = 500
 # An event refused by SQS is published again after 1, 2 and 4 s, then the message fails.
 PUBLISH_TRIES = 3
 READ_DEADLINE = timedelta(seconds=5)
 READERS = 8
+# What the platform's events show of the chat that a message belongs to.
+Proofs = Callable[[UnitOfWork, Message], Sequence[PlatformMessage]]
 
 
 @dataclass(frozen=True)
@@ -53,15 +45,6 @@ class Healed:
     admitted: int = 0
     failed: int = 0
     expired: int = 0
-
-
-class Verdict(StrEnum):
-    """How an `unknown` message was settled."""
-
-    SENT = "sent"
-    AGAIN = "again"  # the same key once more
-    PERSON = "person"  # two buttons: it was sent, send again
-    LATER = "later"  # the chat could not be read
 
 
 class HealingService:
@@ -76,6 +59,7 @@ class HealingService:
         platform: Platform,
         rules: SendingRules,
         journal: Journal,
+        proofs: Proofs = lambda _work, _message: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open = open_unit_of_work
@@ -84,6 +68,7 @@ class HealingService:
         self._platform = platform
         self._rules = rules
         self._journal = journal
+        self._proofs = proofs
         self._now = now
 
     # Wake-ups
@@ -177,22 +162,58 @@ class HealingService:
     def settle(self) -> Mapping[Verdict, int]:
         """Find out what became of every `unknown` message whose grace is over.
 
-        The platform's own chat is the witness. Returns how many were settled in which way; raises
-        Unavailable while PostgreSQL is away."""
+        What the platform told by itself is looked at first, then its own chat is the witness.
+        Returns how many were settled in which way; raises Unavailable while PostgreSQL is away."""
         with self._open() as work:
             unsettled = work.queue.unsettled(READERS * 2)
             work.commit()
+        told = {one.message.id for one in unsettled if self._settle_by_events(one)}
+        silent = [one for one in unsettled if one.message.id not in told]
         settled: dict[Verdict, int] = defaultdict(int)
-        if unsettled:
+        if told:
+            settled[Verdict.SENT] = len(told)
+        if silent:
             with ThreadPoolExecutor(READERS, "settle") as readers:
-                chats = list(readers.map(self._chat, unsettled))
-            for one, chat in zip(unsettled, chats, strict=True):
+                chats = list(readers.map(self._chat, silent))
+            for one, chat in zip(silent, chats, strict=True):
                 verdict = self._settle(one, chat)
                 settled[verdict] += 1
-                self._journal.note(
-                    "message_settled", messageId=str(one.message.public_id), verdict=verdict
-                )
+                self._note(one, verdict)
         return settled
+
+    def _settle_by_events(self, one: Unsettled) -> bool:
+        """Whether events alone prove that it was sent: no chat need be read then."""
+        with self._open() as work:
+            free = self._free(work, one, self._proofs(work, one.message))
+            if not free:
+                return False
+            verdict = decide(one, len(free), work.queue.twins(one.message), self._now())
+            if verdict is not Verdict.SENT:
+                return False
+            proof = free[0]
+            work.messages.move(
+                one.message,
+                State.DELIVERED,
+                platform_message_id=proof.id,
+                sent_at=proof.created_at,
+            )
+            work.commit()
+        self._note(one, verdict)
+        return True
+
+    def _note(self, one: Unsettled, verdict: Verdict) -> None:
+        self._journal.note("message_settled", messageId=str(one.message.public_id), verdict=verdict)
+
+    @staticmethod
+    def _free(
+        work: UnitOfWork, one: Unsettled, chat: Sequence[PlatformMessage]
+    ) -> list[PlatformMessage]:
+        """The chat's messages that could be this one and are no other row's."""
+        candidates = matching(one, chat)
+        held = work.queue.holds_platform_id(
+            one.message.connection_id, [candidate.id for candidate in candidates]
+        )
+        return [candidate for candidate in candidates if candidate.id not in held]
 
     def _chat(self, one: Unsettled) -> Sequence[PlatformMessage] | None:
         try:
@@ -213,11 +234,7 @@ class HealingService:
                 work.queue.put_off(message.id, self._rules.unknown_grace)
                 work.commit()
                 return Verdict.LATER
-            candidates = matching(one, chat)
-            held = work.queue.holds_platform_id(
-                message.connection_id, [candidate.id for candidate in candidates]
-            )
-            free = [candidate for candidate in candidates if candidate.id not in held]
+            free = self._free(work, one, chat)
             verdict = decide(one, len(free), work.queue.twins(message), self._now())
             if verdict is Verdict.SENT:
                 work.messages.move(
@@ -239,53 +256,3 @@ class HealingService:
             count = work.idempotency.forget_old()
             work.commit()
         return count
-
-
-def unproven(one: Unsettled) -> Sequence[Attempt]:
-    """The attempts that may have reached the platform without our knowing."""
-    silent = (None, Outcome.UNCLEAR, Outcome.KEY_REJECTED)
-    return [attempt for attempt in one.attempts if attempt.outcome in silent]
-
-
-def first_call(one: Unsettled) -> datetime:
-    """The earliest instant at which the platform may have got this message."""
-    calls = unproven(one) or one.attempts
-    return min(attempt.started_at or attempt.claimed_at for attempt in calls)
-
-
-def matching(one: Unsettled, chat: Sequence[PlatformMessage]) -> list[PlatformMessage]:
-    """The chat's messages that could be this one, oldest first."""
-    text = normalised(one.message.text).strip()
-    earliest = first_call(one) - MATCH_SLACK
-    found = [
-        candidate
-        for candidate in chat
-        if candidate.from_us
-        and normalised(candidate.text).strip() == text
-        and candidate.price_cents == (one.message.price_cents or 0)
-        and candidate.media_count == len(one.message.attachments)
-        and candidate.created_at >= earliest
-    ]
-    return sorted(found, key=lambda candidate: candidate.created_at)
-
-
-def decide(one: Unsettled, candidates: int, twins: int, now: datetime) -> Verdict:
-    """What became of a message, given how many of the chat's messages could be it and are held by
-    no row, and how many rows, this one included, look alike.
-
-    As many candidates as rows: each was sent, and which row gets which id makes no difference.
-    None: this one was not sent. Fewer than rows: asking with the same key is safe while the gateway
-    keeps its first answer, which it does unless that was a 5xx or 408. More: somebody else wrote
-    the same text."""
-    if candidates and candidates == twins:
-        return Verdict.SENT
-    calls = unproven(one)
-    if candidates and (candidates > twins or any(answer_forgotten(call) for call in calls)):
-        return Verdict.PERSON
-    key_lives = now - first_call(one) < KEY_LIFETIME
-    return Verdict.AGAIN if key_lives and len(calls) < SETTLE_MAX_CALLS else Verdict.PERSON
-
-
-def answer_forgotten(call: Attempt) -> bool:
-    """Whether the gateway did not store what it answered to this call."""
-    return call.http_status is not None and (call.http_status == 408 or call.http_status >= 500)

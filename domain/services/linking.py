@@ -91,6 +91,7 @@ class LinkingService:
             )
         _refuse_while_waiting(work, now)
         work.links.put(caller, now, connection.id, platform_user_id)
+        work.transactions.attach(connection.id, platform_user_id, fan.id)
         detail: dict[str, object] = {"connectionId": connection.id}
         work.audit.add(caller, "fan.linked", "fan", fan.id, detail)
         return _fan(work, caller, fan.id)

@@ -11,6 +11,7 @@ from domain.events import (
     MessageReleased,
     MessageRequested,
     Payload,
+    PlatformEventReceived,
     Probed,
     SyncDue,
 )
@@ -31,6 +32,7 @@ ROUTES = (
     Route(MessageReleased, "deliver_released", "messages"),
     Route(SyncDue, "sync_connection", "inbound"),
     Route(MediaRequested, "stage_media", "imports"),
+    Route(PlatformEventReceived, "handle_platform_event", "inbound"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 

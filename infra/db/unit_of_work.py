@@ -27,15 +27,19 @@ from domain.repositories import (
     FanHistoryRepository,
     FanRepository,
     IdempotencyRepository,
+    InboundRepository,
     LedgerRepository,
     LinkRepository,
     MediaRepository,
     MergeRepository,
     MessageRepository,
+    PlatformEventRepository,
+    PurchaseRepository,
     QueueRepository,
     SegmentRepository,
     SyncRepository,
     TierRepository,
+    TransactionRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
@@ -45,17 +49,21 @@ from infra.db.repositories.accounts import SqlAccountRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
+from infra.db.repositories.inbound import SqlInboundRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.links import SqlLinkRepository
 from infra.db.repositories.media import SqlMediaRepository
 from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
+from infra.db.repositories.platform_events import SqlPlatformEventRepository
+from infra.db.repositories.purchases import SqlPurchaseRepository
 from infra.db.repositories.queue import SqlQueueRepository
 from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
 from infra.db.repositories.tiers import SqlTierRepository
+from infra.db.repositories.transactions import SqlTransactionRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -84,6 +92,10 @@ class SqlUnitOfWork:
     sync: SyncRepository
     media: MediaRepository
     banned_words: BannedWordRepository
+    platform_events: PlatformEventRepository
+    inbound: InboundRepository
+    purchases: PurchaseRepository
+    transactions: TransactionRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -112,6 +124,10 @@ class SqlUnitOfWork:
         self.sync = SqlSyncRepository(self._session, self._cipher)
         self.media = SqlMediaRepository(self._session, self._cipher)
         self.banned_words = SqlBannedWordRepository(self._session)
+        self.platform_events = SqlPlatformEventRepository(self._session)
+        self.inbound = SqlInboundRepository(self._session)
+        self.purchases = SqlPurchaseRepository(self._session)
+        self.transactions = SqlTransactionRepository(self._session)
         return self
 
     def __exit__(

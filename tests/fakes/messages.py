@@ -229,7 +229,7 @@ class FakeMessageRepository(Rows):
                 rows.failed_at.pop(message.id, None)
         if state is State.FAILED:
             rows.failed_at[message.id] = self._session.now
-        if state is State.SENT:
+        if state in (State.SENT, State.DELIVERED):
             changes |= {"platform_message_id": platform_message_id, "sent_at": sent_at}
         self._change(found, **changes)
         return True

@@ -109,7 +109,11 @@ class FakeQueueRepository(Rows):
     def unsettled(self, limit: int) -> Sequence[Unsettled]:
         rows = self._session.write()
         return [
-            Unsettled(one, claim_of(rows, one, one.attempt_no), rows.attempts.get(one.id, ()))
+            Unsettled(
+                message=one,
+                claim=claim_of(rows, one, one.attempt_no),
+                attempts=rows.attempts.get(one.id, ()),
+            )
             for one in self._take_due(State.UNKNOWN, limit)
         ]
 

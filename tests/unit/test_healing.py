@@ -9,8 +9,8 @@ from domain import notices
 from domain.errors import Conflict
 from domain.messages import SETTLE_MAX_CALLS, Outcome, State
 from domain.ports import SendAnswer
-from domain.services.healing import Verdict
 from domain.services.rules import SendingRules
+from domain.services.settling import Verdict
 from tests.fakes.platform import Turn
 from tests.sending import Desk
 

@@ -48,7 +48,10 @@ EMPTY_MESSAGES = sql(
 # A transaction's description may name the fan; sums stay.
 ERASE = (
     "UPDATE platform_events SET body = '' WHERE fan_id = ANY(:fans)",
-    "UPDATE transactions SET description = NULL WHERE fan_id = ANY(:fans)",
+    """UPDATE transactions SET description = NULL, platform_user_id = NULL
+    WHERE fan_id = ANY(:fans)""",
+    """DELETE FROM message_purchases p USING fans f WHERE f.id = ANY(:fans)
+      AND p.connection_id = f.connection_id AND p.platform_user_id = f.platform_user_id""",
     "DELETE FROM fan_changes WHERE fan_id = ANY(:fans)",
     """UPDATE fan_merges SET kept_before = '{}', kept_after = '{}', moved = '{}'
     WHERE kept_id = ANY(:fans) OR merged_id = ANY(:fans)""",
@@ -60,8 +63,8 @@ ERASE = (
       value_cents = 0, value_stated_at = NULL, tips_cents = 0, last_seen_at = NULL,
       last_purchase_at = NULL, notes = NULL, tier = NULL, connection_id = NULL,
       platform_user_id = NULL, subscription = NULL, subscription_ends_at = NULL,
-      subscription_tier = NULL, version = version + 1, updated_at = now(), erased_at = now(),
-      deleted_at = coalesce(deleted_at, now())
+      subscription_tier = NULL, told = '{}', version = version + 1, updated_at = now(),
+      erased_at = now(), deleted_at = coalesce(deleted_at, now())
     WHERE id = ANY(:fans) AND user_id = :owner""",
 )
 # What an export holds of each, by the names of the API.

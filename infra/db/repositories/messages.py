@@ -40,6 +40,7 @@ from domain.messages import (
 from domain.repositories import Result, StatusCounts
 from domain.users import OwnerId
 from infra.cipher import Cipher
+from infra.db.repositories.doubles import claim_id, take_over
 from infra.db.repositories.rows import (
     QUEUED,
     SENDING,
@@ -128,7 +129,7 @@ RECORD = sql(
     WHERE m.id = :id AND (
       (m.attempt_no = :attempt_no AND m.state IN ('sending', 'unknown'))
       OR (:is_sent AND m.state = ANY(:provable)))
-    RETURNING m.id
+    RETURNING m.id, m.platform_message_id
     """
 ).bindparams(
     bindparam("slot_at", type_=DateTime(timezone=True)),
@@ -285,6 +286,9 @@ class SqlMessageRepository:
                 "shown_detail": None if sent else result.detail,
             },
         ).one_or_none()
+        answered = result.platform_message_id
+        if sent and answered and (moved is None or moved.platform_message_id != answered):
+            claim_id(self._session, claim.connection_id, claim.message_id, answered)
         return state if moved else None
 
     def _fence(self, claim: Claim) -> tuple[Any, ...]:
@@ -352,8 +356,10 @@ class SqlMessageRepository:
                 values |= {"failures": 0, "failed_at": None}
         if state is State.FAILED:
             values["failed_at"] = func.now()
-        if state is State.SENT:
+        if state in (State.SENT, State.DELIVERED):
             values |= {"platform_message_id": platform_message_id, "sent_at": sent_at}
+            if platform_message_id is not None and self._stands(message):
+                take_over(self._session, message.connection_id, message.id, platform_message_id)
         return bool(
             changed(
                 self._session,
@@ -366,6 +372,19 @@ class SqlMessageRepository:
                 .values(values),
             )
         )
+
+    def _stands(self, message: Message) -> bool:
+        """Whether the row is as it was read; from now on it stays so."""
+        found = self._session.scalar(
+            select(MessageRow.id)
+            .where(
+                MessageRow.id == message.id,
+                MessageRow.state == message.state,
+                MessageRow.attempt_no == message.attempt_no,
+            )
+            .with_for_update(key_share=True)
+        )
+        return found is not None
 
     def dead_letter(self, public_id: UUID) -> None:
         changed(

@@ -172,7 +172,7 @@ class SqlConnectionRepository:
             self._session.execute(
                 update(ConnectionRow)
                 .where(ConnectionRow.id == connection_id, ConnectionRow.state != state)
-                .values(state=state, state_reason=reason)
+                .values(state=state, state_reason=reason, state_at=func.now())
             ),
         ).rowcount
         if not changed:

@@ -291,6 +291,7 @@ class SqlQueueRepository:
             select(MessageRow.platform_message_id).where(
                 MessageRow.connection_id == connection_id,
                 MessageRow.platform_message_id.in_(platform_ids),
+                MessageRow.origin == "huntaze",
             )
         )
         return frozenset(one for one in held if one is not None)

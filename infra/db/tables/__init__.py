@@ -26,7 +26,14 @@ from infra.db.tables.people import (
     FanRow,
     UserRow,
 )
-from infra.db.tables.platform import MediaRow, MediaSourceRow, PlatformEventRow, TransactionRow
+from infra.db.tables.platform import (
+    DeletedMessageRow,
+    MediaRow,
+    MediaSourceRow,
+    PlatformEventRow,
+    PurchaseRow,
+    TransactionRow,
+)
 
 __all__ = [
     "MESSAGE_SEARCH",
@@ -37,6 +44,7 @@ __all__ = [
     "CampaignRow",
     "ConnectionRow",
     "ConversationRow",
+    "DeletedMessageRow",
     "FanChangeRow",
     "FanMergeRow",
     "FanRow",
@@ -45,6 +53,7 @@ __all__ = [
     "MediaSourceRow",
     "MessageRow",
     "PlatformEventRow",
+    "PurchaseRow",
     "Row",
     "SavedFilterRow",
     "TierRulesRow",

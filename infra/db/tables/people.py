@@ -64,6 +64,8 @@ class ConnectionRow(Row):
     synced_at: Mapped[datetime | None]
     sync_marks: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     sync_error: Mapped[str | None]
+    # As of when the state is what it is: an older word of the platform changes nothing.
+    state_at: Mapped[datetime] = moment()
     __table_args__ = (
         one_of("state", "active", "paused", "paused_auth", "paused_quota", "disconnected"),
         CheckConstraint("rate_per_minute > 0", name="rate_per_minute"),
@@ -113,6 +115,8 @@ class FanRow(Row):
     subscription_tier: Mapped[str | None]  # as an imported file calls it
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("fans.id"))
     erased_at: Mapped[datetime | None]
+    # What the platform last said of the fan, and when: a field still equal to it is its to change.
+    told: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     search: Mapped[str] = mapped_column(Computed(FAN_SEARCH, persisted=True))
     __table_args__ = (
         one_of("subscription", "active", "expired"),
@@ -157,6 +161,12 @@ class FanRow(Row):
         # Who a fan was merged into: by id, and for what the platform still tells of the merged one.
         Index("ix_fans_merged_into", "merged_into", postgresql_where=MERGED),
         Index("ix_fans_merged", "connection_id", "platform_user_id", postgresql_where=MERGED),
+        Index(
+            "ix_fans_gone",
+            "connection_id",
+            "platform_user_id",
+            postgresql_where=sql("deleted_at IS NOT NULL"),
+        ),
         Index(
             "ix_fans_user_id_tags",
             "user_id",

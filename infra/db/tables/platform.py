@@ -32,7 +32,12 @@ class PlatformEventRow(Row):
             "wake_after",
             postgresql_where=sql("handled_at IS NULL AND wake_after IS NOT NULL"),
         ),
-        Index("ix_platform_events_received_at", "received_at"),
+        Index(
+            "ix_platform_events_received_at",
+            "received_at",
+            postgresql_where=sql("body <> ''"),
+        ),
+        Index("ix_platform_events_connection_id_id", "connection_id", "id"),
         Index("ix_platform_events_fan_id", "fan_id"),
     )
 
@@ -47,6 +52,7 @@ class TransactionRow(Row):
     fan_id: Mapped[int | None] = mapped_column(ForeignKey("fans.id"))
     message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
     platform_transaction_id: Mapped[str | None]
+    platform_user_id: Mapped[str | None]  # whose it is, also before there is such a fan
     source: Mapped[str]
     type: Mapped[str]
     gross_cents: Mapped[int]
@@ -66,6 +72,41 @@ class TransactionRow(Row):
         Index("ix_transactions_user_id_happened_at", "user_id", "happened_at", "id"),
         Index("ix_transactions_fan_id_happened_at", "fan_id", "happened_at", "id"),
         Index("ix_transactions_message_id", "message_id"),
+        Index("ix_transactions_user_id_type", "user_id", "type", "happened_at", "id"),
+        Index("ix_transactions_connection_id_happened_at", "connection_id", "happened_at", "id"),
+        Index(
+            "ix_transactions_unattached",
+            "connection_id",
+            "platform_user_id",
+            postgresql_where=sql("fan_id IS NULL AND platform_user_id IS NOT NULL"),
+        ),
+    )
+
+
+class DeletedMessageRow(Row):
+    """A message that left its chat before we heard of it."""
+
+    __tablename__ = "deleted_messages"
+    connection_id: Mapped[int] = mapped_column(
+        ForeignKey("platform_connections.id"), primary_key=True
+    )
+    platform_message_id: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime] = moment()
+
+
+class PurchaseRow(Row):
+    """A priced message was unlocked. The platform names no message: fan, price and time find it."""
+
+    __tablename__ = "message_purchases"
+    connection_id: Mapped[int] = mapped_column(
+        ForeignKey("platform_connections.id"), primary_key=True
+    )
+    platform_id: Mapped[str] = mapped_column(primary_key=True)
+    platform_user_id: Mapped[str]
+    price_cents: Mapped[int]
+    happened_at: Mapped[datetime]
+    __table_args__ = (
+        Index("ix_message_purchases_fan", "connection_id", "platform_user_id", "price_cents"),
     )
 
 

@@ -13,10 +13,13 @@ import pytest
 
 from api.auth import PUBLIC
 from domain.users import PERMISSIONS, Permission, Role
+from tests import webhooks
 from tests.crm import Crm
+from tests.webhooks import deliver
 
 ROLES = tuple(Role)
 SEND = {"recipientId": "fan_1", "content": "Hi"}
+MONEY = {"type": "tip", "grossCents": 500, "happenedAt": "2026-06-01T10:00:00Z"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ ROUTES: dict[str, Line] = {
         Permission.MANAGE,
         {"whaleCents": 1000, "spenderCents": 100, "quietDays": 30, "newDays": 14},
     ),
+    # Money and the journal
+    "GET /api/crm/transactions": Line(Permission.MONEY),
+    "POST /api/crm/transactions": Line(Permission.MANAGE, MONEY),
+    "POST /api/crm/transactions/<int:transaction_id>/reverse": Line(Permission.MANAGE),
+    "GET /api/crm/events": Line(Permission.MANAGE),
+    "POST /api/crm/events/<int:event_id>/replay": Line(Permission.MANAGE),
     # Messages
     "POST /api/onlyfans/messages/send": Line(Permission.SEND, SEND),
     "GET /api/onlyfans/messages/status": Line(Permission.READ),
@@ -113,6 +122,8 @@ def ids(crm: Crm) -> dict[str, object]:
     kept, other = (crm.fan(connection_id=None) for _ in range(2))
     merged = crm.post(f"/api/crm/fans/{kept}/merge", {"otherId": other})
     segment = crm.post("/api/crm/segments", {"name": "All", "filter": {}})
+    money = crm.post("/api/crm/transactions", MONEY)
+    deliver(crm, webhooks.deleted(1))
     with crm.services.open_unit_of_work() as work:
         leaving = work.users.add("leaving@example.com", "-", Role.CHATTER, crm.owner, "UTC")
         work.commit()
@@ -121,8 +132,10 @@ def ids(crm: Crm) -> dict[str, object]:
         "fan_id": fan,
         "merge_id": merged.json["mergeId"],
         "segment_id": segment.json["segment"]["id"],
+        "event_id": crm.sql("SELECT id FROM platform_events")[0].id,
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
+        "transaction_id": money.json["transaction"]["id"],
         "user_id": leaving.id,
         "filename": "x",
     }

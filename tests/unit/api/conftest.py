@@ -19,11 +19,13 @@ from domain.repositories import UnitOfWork
 from domain.services.connections import ConnectionService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
+from domain.services.inbound import InboundService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.logins import LoginService
 from domain.services.merges import MergeService
 from domain.services.messages import MessageService
+from domain.services.money import MoneyService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
 from domain.services.screening import ScreeningService
@@ -32,6 +34,7 @@ from domain.services.tiers import TierService
 from domain.services.users import UserService
 from domain.users import OwnerId, Role, User
 from infra.passwords import Argon2PasswordHasher
+from infra.platform.webhooks import WebhookReader
 from infra.settings import Settings
 from infra.tokens import JwtIssuer
 from tests.fakes.bus import FakeBus
@@ -211,6 +214,14 @@ def services_of(
         segments=SegmentService(open_unit_of_work),
         tiers=TierService(open_unit_of_work),
         screening=ScreeningService(open_unit_of_work),
+        inbound=InboundService(
+            open_unit_of_work,
+            reader=WebhookReader(chosen.onlyfans_webhook_secret),
+            room=room,
+            rules=rules,
+            journal=journal,
+        ),
+        money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(
             open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
         ),

@@ -294,7 +294,56 @@ def upgrade() -> None:
     )
     op.create_index("ix_platform_events_fan_id", "platform_events", ["fan_id"], unique=False)
     op.create_index(
-        "ix_platform_events_received_at", "platform_events", ["received_at"], unique=False
+        "ix_platform_events_received_at",
+        "platform_events",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("body <> ''"),
+    )
+    op.create_index(
+        "ix_platform_events_connection_id_id",
+        "platform_events",
+        ["connection_id", "id"],
+        unique=False,
+    )
+    op.create_table(
+        "deleted_messages",
+        sa.Column("connection_id", sa.BigInteger(), nullable=False),
+        sa.Column("platform_message_id", sa.TEXT(), nullable=False),
+        sa.Column(
+            "deleted_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["platform_connections.id"],
+            name=op.f("fk_deleted_messages_connection_id_platform_connections"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "connection_id", "platform_message_id", name=op.f("pk_deleted_messages")
+        ),
+    )
+    op.create_table(
+        "message_purchases",
+        sa.Column("connection_id", sa.BigInteger(), nullable=False),
+        sa.Column("platform_id", sa.TEXT(), nullable=False),
+        sa.Column("platform_user_id", sa.TEXT(), nullable=False),
+        sa.Column("price_cents", sa.BigInteger(), nullable=False),
+        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["platform_connections.id"],
+            name=op.f("fk_message_purchases_connection_id_platform_connections"),
+        ),
+        sa.PrimaryKeyConstraint("connection_id", "platform_id", name=op.f("pk_message_purchases")),
+    )
+    op.create_index(
+        "ix_message_purchases_fan",
+        "message_purchases",
+        ["connection_id", "platform_user_id", "price_cents"],
+        unique=False,
     )
     op.create_index(
         "ix_platform_events_wake_after",
@@ -311,6 +360,7 @@ def upgrade() -> None:
         sa.Column("fan_id", sa.BigInteger(), nullable=True),
         sa.Column("message_id", sa.BigInteger(), nullable=True),
         sa.Column("platform_transaction_id", sa.TEXT(), nullable=True),
+        sa.Column("platform_user_id", sa.TEXT(), nullable=True),
         sa.Column("source", sa.TEXT(), nullable=False),
         sa.Column("type", sa.TEXT(), nullable=False),
         sa.Column("gross_cents", sa.BigInteger(), nullable=False),
@@ -358,6 +408,25 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("ix_transactions_message_id", "transactions", ["message_id"], unique=False)
+    op.create_index(
+        "ix_transactions_user_id_type",
+        "transactions",
+        ["user_id", "type", "happened_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_transactions_connection_id_happened_at",
+        "transactions",
+        ["connection_id", "happened_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_transactions_unattached",
+        "transactions",
+        ["connection_id", "platform_user_id"],
+        unique=False,
+        postgresql_where=sa.text("fan_id IS NULL AND platform_user_id IS NOT NULL"),
+    )
     op.create_index(
         "ix_transactions_user_id_happened_at",
         "transactions",
@@ -411,7 +480,20 @@ def upgrade() -> None:
     op.add_column("fans", sa.Column("subscription_tier", sa.TEXT(), nullable=True))
     op.add_column("fans", sa.Column("merged_into", sa.BigInteger(), nullable=True))
     op.add_column("fans", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "fans",
+        sa.Column(
+            "told", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False
+        ),
+    )
     op.create_index("ix_fans_connection_id", "fans", ["connection_id"], unique=False)
+    op.create_index(
+        "ix_fans_gone",
+        "fans",
+        ["connection_id", "platform_user_id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_index(
         "ix_fans_user_id_email",
         "fans",
@@ -611,6 +693,15 @@ def upgrade() -> None:
         ),
     )
     op.add_column("platform_connections", sa.Column("sync_error", sa.TEXT(), nullable=True))
+    op.add_column(
+        "platform_connections",
+        sa.Column(
+            "state_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+    )
     op.create_index(
         "ix_platform_connections_sync_after",
         "platform_connections",
@@ -657,6 +748,7 @@ def downgrade() -> None:
         table_name="platform_connections",
         postgresql_where=sa.text("state <> 'disconnected'"),
     )
+    op.drop_column("platform_connections", "state_at")
     op.drop_column("platform_connections", "sync_error")
     op.drop_column("platform_connections", "sync_marks")
     op.drop_column("platform_connections", "synced_at")
@@ -764,7 +856,11 @@ def downgrade() -> None:
     op.drop_index(
         "ix_fans_user_id_email", table_name="fans", postgresql_where=sa.text("deleted_at IS NULL")
     )
+    op.drop_index(
+        "ix_fans_gone", table_name="fans", postgresql_where=sa.text("deleted_at IS NOT NULL")
+    )
     op.drop_index("ix_fans_connection_id", table_name="fans")
+    op.drop_column("fans", "told")
     op.drop_column("fans", "search")
     op.drop_column("fans", "erased_at")
     op.drop_column("fans", "merged_into")
@@ -798,6 +894,8 @@ def downgrade() -> None:
     op.drop_index("ix_transactions_message_id", table_name="transactions")
     op.drop_index("ix_transactions_fan_id_happened_at", table_name="transactions")
     op.drop_table("transactions")
+    op.drop_table("message_purchases")
+    op.drop_table("deleted_messages")
     op.drop_index(
         "ix_platform_events_wake_after",
         table_name="platform_events",

@@ -1,0 +1,7 @@
+"""Answers to webhooks."""
+
+from api.schemas.base import Answered
+
+
+class Received(Answered):
+    received: bool
