@@ -44,7 +44,8 @@ def simulator(
         port,
         ledger,
         webhook_url=webhook_url,
-        webhook_secret=os.environ.get("ONLYFANS_WEBHOOK_SECRET") or None,
+        # While secrets are changed it is a list, and the first signs.
+        webhook_secret=os.environ.get("ONLYFANS_WEBHOOK_SECRET", "").split(",")[0].strip() or None,
         has_demo=demo,
     )
     platform.state.fans_answer = answers

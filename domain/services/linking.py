@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound, Unavailable
-from domain.fans import Fan, FanId, recipient_id
+from domain.fans import ChangedBy, ChangeSource, Fan, FanId, recipient_id
 from domain.messages import Outcome
 from domain.ports import Account, PlatformAccounts, PlatformRefused, PlatformUnavailable
 from domain.repositories import OpenUnitOfWork, UnitOfWork
@@ -58,12 +58,11 @@ class LinkingService:
             fan = _fan(work, caller, fan_id)
             if fan.connection_id is not None:
                 work.connections.lock(fan.connection_id)
-            if (now := work.links.lock(fan)) is None:
-                raise _no_fan(fan_id)
+            now = _locked(work, fan)
             if now.connection_id is None and now.platform_user_id is None:
                 return
             _refuse_while_waiting(work, now)
-            work.links.put(caller, now, None, None)
+            _change(work, caller, now, None, None)
             work.audit.add(caller, "fan.unlinked", "fan", fan_id)
             work.commit()
 
@@ -78,8 +77,7 @@ class LinkingService:
         # Connections first, in id order, then the fan: nobody waits in a circle.
         for one in sorted({connection.id, fan.connection_id or connection.id}):
             work.connections.lock(one)
-        if (now := work.links.lock(fan)) is None:
-            raise _no_fan(fan.id)
+        now = _locked(work, fan)
         if (now.connection_id, now.platform_user_id) == (connection.id, platform_user_id):
             return now
         holder = work.links.holder(connection.id, platform_user_id)
@@ -90,11 +88,11 @@ class LinkingService:
                 code="already_linked",
             )
         _refuse_while_waiting(work, now)
-        work.links.put(caller, now, connection.id, platform_user_id)
+        _change(work, caller, now, connection.id, platform_user_id)
         work.transactions.attach(connection.id, platform_user_id, fan.id)
         detail: dict[str, object] = {"connectionId": connection.id}
         work.audit.add(caller, "fan.linked", "fan", fan.id, detail)
-        return _fan(work, caller, fan.id)
+        return _locked(work, fan)  # its money came with the link
 
     def _find(self, account: Account, handle: str) -> str:
         try:
@@ -114,10 +112,28 @@ class LinkingService:
 
 
 def _fan(work: UnitOfWork, caller: Caller, fan_id: FanId) -> Fan:
-    found = work.fans.recipient(caller.owner_id, fan_id)
+    found = work.fans.get(caller.owner_id, fan_id)
     if found is None:
         raise _no_fan(fan_id)
-    return found.fan
+    return found
+
+
+def _locked(work: UnitOfWork, fan: Fan) -> Fan:
+    """The fan as it is now, and stays until the transaction ends."""
+    for now in work.fans.lock(fan.owner_id, [fan.id]):
+        return now
+    raise _no_fan(fan.id)
+
+
+def _change(
+    work: UnitOfWork,
+    caller: Caller,
+    fan: Fan,
+    connection_id: ConnectionId | None,
+    platform_user_id: str | None,
+) -> Fan:
+    values = {"connection_id": connection_id, "platform_user_id": platform_user_id}
+    return work.fans.change(fan, values, ChangedBy(ChangeSource.PERSON, caller.user_id))
 
 
 def _no_fan(fan_id: FanId) -> NotFound:

@@ -39,8 +39,8 @@ def test_a_fan_is_found_by_its_handle(crm: Crm) -> None:
     change = crm.sql("SELECT source, before, after FROM fan_changes")[0]
     assert tuple(change) == (
         "person",
-        {"connectionId": None, "platformUserId": None},
-        {"connectionId": crm.connection, "platformUserId": "500361"},
+        {"connection_id": None, "platform_user_id": None},
+        {"connection_id": crm.connection, "platform_user_id": "500361"},
     )
     assert [one.action for one in crm.sql("SELECT action FROM audit_log")] == ["fan.linked"]
 
