@@ -4,7 +4,7 @@ A reader raises one of UNREADABLE for what it cannot read; what the gateway does
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from html import unescape
@@ -12,23 +12,13 @@ from typing import Any
 
 from domain.inbound import FanSeen, MoneyMoved, Subscription
 from domain.messages import Attachment, normalised
+from domain.money import DESCRIPTION_MAX, is_reversal, kind_of
 from domain.ports import PlatformMessage, Profile
 
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, ArithmeticError)
 # What PostgreSQL cannot hold: NUL, and half a surrogate pair.
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _KINDS: Mapping[str, str] = {"photo": "image", "gif": "image", "video": "video", "audio": "audio"}
-# The list of transactions has no type: its description begins with it.
-_TYPES: Sequence[tuple[str, str]] = (
-    ("tip", "tip"),
-    ("payment for message", "message"),
-    ("recurring subscription", "recurring_subscription"),
-    ("subscription", "subscription"),
-    ("payment for post", "post"),
-    ("payment for stream", "stream"),
-)
-# A payment that was taken back, whatever the platform calls it.
-_REVERSED = re.compile(r"undo|refund|chargeback|charged_back|reversed|cancel", re.IGNORECASE)
 
 
 def request_headers(key: str) -> dict[str, str]:
@@ -131,12 +121,12 @@ def profile(item: Any) -> Profile:
 
 def money(item: Any) -> MoneyMoved:
     """A line of the list of transactions."""
-    user, status = item.get("user"), words(item.get("status")) or None
+    who = fan(item["user"]) if item.get("user") else None
+    status = words(item.get("status")) or None
     description = plain_text(item.get("description") or "")
-    named = words(item.get("type"))
     return MoneyMoved(
         platform_transaction_id=_transaction_id(item["id"]),
-        type=named or _type_of(description),
+        type=kind_of(words(item.get("type")), description),
         gross_cents=rounded_cents(item["amount"]),
         fee_cents=rounded_cents(item.get("fee") or 0),
         net_cents=rounded_cents(item["net"]),
@@ -144,16 +134,12 @@ def money(item: Any) -> MoneyMoved:
         tax_cents=rounded_cents(item.get("taxAmount") or 0),
         currency=words(item.get("currency")) or "USD",
         status=status,
-        description=description or None,
+        description=description[:DESCRIPTION_MAX] or None,
         happened_at=instant(item["createdAt"]),
-        platform_user_id=str(whole(user["id"])) if user else None,
+        platform_user_id=who.platform_user_id if who else None,
         is_reversed=is_reversal(status),
+        fan=who,
     )
-
-
-def is_reversal(status: str | None) -> bool:
-    """Whether a transaction in this status counts for nothing."""
-    return bool(status and _REVERSED.search(status))
 
 
 def _transaction_id(value: object) -> str:
@@ -161,11 +147,6 @@ def _transaction_id(value: object) -> str:
     if not isinstance(text, str) or not re.fullmatch(r"[\w.-]{1,100}", text, re.ASCII):
         raise ValueError("not an id")
     return text
-
-
-def _type_of(description: str) -> str:
-    begins = description.lower()
-    return next((kind for start, kind in _TYPES if begins.startswith(start)), "other")
 
 
 def plain_text(html: str) -> str:
