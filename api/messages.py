@@ -10,7 +10,7 @@ from api.examples import messages as examples
 from api.schemas import messages as schemas
 from api.views import messages as views
 from api.views.messages import Reply
-from domain.messages import DIRECT_PRIORITY, Draft
+from domain.messages import DIRECT_PRIORITY, Draft, attachments_of
 
 messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag="Messages")
 
@@ -30,7 +30,7 @@ messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag
 def send(body: schemas.SendRequest) -> Reply[schemas.Accepted]:
     draft = Draft(
         content=body.content,
-        media_urls=tuple(body.media_urls or ()),
+        attachments=attachments_of(body.media_urls or ()),
         priority=DIRECT_PRIORITY if body.priority is None else body.priority,
         price_cents=body.price_cents,
         metadata=body.metadata or {},

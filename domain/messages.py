@@ -4,9 +4,10 @@ The two tables here are the product's promise of "exactly once": TRANSITIONS say
 follow which, and RULES says what every answer of the platform does to a message.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
@@ -159,14 +160,31 @@ class Attachment:
 
 
 @dataclass(frozen=True)
+class DraftFields:
+    """What a request calls the parts of a draft, so that a refusal names them as it did. A text may
+    be empty beside an attachment where `blank_with_media` says so."""
+
+    text: str = "content"
+    media: str = "mediaUrls"
+    url: str = ""
+    blank_with_media: bool = False
+
+
+@dataclass(frozen=True)
 class Draft:
     """What a caller asks to send, checked by `validate`."""
 
     content: str
-    media_urls: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     priority: int = DIRECT_PRIORITY
     price_cents: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    sent_by_ai: bool = False
+    fields: DraftFields = DraftFields()
+
+    @property
+    def media_urls(self) -> tuple[str, ...]:
+        return tuple(one.url for one in self.attachments)
 
 
 @dataclass(frozen=True)
@@ -187,6 +205,7 @@ class NewMessage:
     hold: Hold | None
     queued_at: datetime
     promised_at: datetime | None
+    sent_by_ai: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,6 +247,7 @@ class Message:
     error_detail: str | None
     sent_at: datetime | None
     dead_lettered_at: datetime | None
+    sent_by_ai: bool = False
 
 
 @dataclass(frozen=True)
@@ -293,8 +313,8 @@ def validate(draft: Draft, metadata_bytes: int) -> Draft:
     """
     content = normalised(draft.content)
     problems = [
-        *_content_problems(content),
-        *_media_problems(draft.media_urls),
+        *_content_problems(content, draft),
+        *_media_problems(draft.media_urls, draft.fields),
         *_price_problems(draft.price_cents, has_media=bool(draft.media_urls)),
     ]
     if not 1 <= draft.priority <= 10:
@@ -303,25 +323,26 @@ def validate(draft: Draft, metadata_bytes: int) -> Draft:
         problems.append(FieldProblem("metadata", "use at most 4096 bytes of JSON"))
     if problems:
         raise Invalid(*problems)
-    return Draft(content, draft.media_urls, draft.priority, draft.price_cents, draft.metadata)
+    return replace(draft, content=content)
 
 
-def _content_problems(content: str) -> list[FieldProblem]:
-    if not content.strip():
-        return [FieldProblem("content", "write at least one visible character")]
+def _content_problems(content: str, draft: Draft) -> list[FieldProblem]:
+    name = draft.fields.text
+    if not content.strip() and not (draft.attachments and draft.fields.blank_with_media):
+        return [FieldProblem(name, "write at least one visible character")]
     if len(content) > CONTENT_MAX:
-        return [FieldProblem("content", f"use at most {CONTENT_MAX} characters")]
+        return [FieldProblem(name, f"use at most {CONTENT_MAX} characters")]
     if "\x00" in content:
-        return [FieldProblem("content", "remove the NUL character")]
+        return [FieldProblem(name, "remove the NUL character")]
     if any("\ud800" <= char <= "\udfff" for char in content):
-        return [FieldProblem("content", "remove the lone surrogate: it is not a character")]
+        return [FieldProblem(name, "remove the lone surrogate: it is not a character")]
     return []
 
 
-def _media_problems(urls: Sequence[str]) -> list[FieldProblem]:
+def _media_problems(urls: Sequence[str], fields: DraftFields) -> list[FieldProblem]:
     problems = []
     if len(urls) > MEDIA_MAX:
-        problems.append(FieldProblem("mediaUrls", f"use at most {MEDIA_MAX} files"))
+        problems.append(FieldProblem(fields.media, f"use at most {MEDIA_MAX} files"))
     for number, url in enumerate(urls[:MEDIA_MAX]):
         try:
             parts = urlsplit(url)
@@ -329,7 +350,9 @@ def _media_problems(urls: Sequence[str]) -> list[FieldProblem]:
         except ValueError:
             good = False
         if not good or "\x00" in url or len(url) > 2048:
-            problems.append(FieldProblem(f"mediaUrls.{number}", "use an https:// address"))
+            problems.append(
+                FieldProblem(f"{fields.media}.{number}{fields.url}", "use an https:// address")
+            )
     return problems
 
 
@@ -349,7 +372,8 @@ def attachments_of(media_urls: Sequence[str]) -> tuple[Attachment, ...]:
 
 
 def _media_type(url: str) -> str:
-    ending = urlsplit(url).path.rpartition(".")[2].lower()
+    # Not parsed here: an address that is none is refused by `validate`, with its name.
+    ending = re.split(r"[?#]", url)[0].rpartition(".")[2].lower()
     if ending in {"mp4", "mov", "webm", "m4v"}:
         return "video"
     return "audio" if ending in {"mp3", "m4a", "wav", "ogg"} else "image"

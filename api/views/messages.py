@@ -7,7 +7,8 @@ from api.schemas.base import Answered
 from domain.fans import parse_recipient, recipient_id
 from domain.messages import Attempt
 from domain.notices import WAITING, Notice, Wait
-from domain.services.messages import MessageReport, SendResult
+from domain.services.messages import MessageReport
+from domain.services.results import SendResult
 from domain.services.status import QueueStatus
 
 Body = TypeVar("Body", bound=Answered)

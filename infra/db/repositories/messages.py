@@ -51,10 +51,19 @@ from infra.db.repositories.rows import (
 )
 from infra.db.tables import (
     AttemptRow,
-    ConversationRow,
     MessageRow,
 )
 
+# The newest message decides who spoke last, whatever order messages are stored in.
+SAID = sql(
+    """
+    UPDATE conversations SET
+      last_direction = CASE WHEN last_message_at > :at THEN last_direction ELSE 'out' END,
+      last_message_at = greatest(last_message_at, :at),
+      is_direct = is_direct OR :is_direct
+    WHERE id = :id
+    """
+)
 # The two statements of every delivery, as text: built anew each time they cost more than they run.
 CLAIM = sql(
     """
@@ -181,6 +190,7 @@ class SqlMessageRepository:
             promised_at=new.promised_at,
             estimated_send_at=new.promised_at,
             wake_after=None if new.hold else func.now() + wake_in,
+            sent_by_ai=new.sent_by_ai,
         )
         try:
             self._session.add(row)
@@ -189,11 +199,13 @@ class SqlMessageRepository:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None
             raise
-        changed(
-            self._session,
-            update(ConversationRow)
-            .where(ConversationRow.id == new.conversation_id)
-            .values(last_message_at=func.greatest(ConversationRow.last_message_at, new.queued_at)),
+        self._session.execute(
+            SAID,
+            {
+                "id": new.conversation_id,
+                "at": new.queued_at,
+                "is_direct": new.campaign_id is None,
+            },
         )
         return message_of(row)
 

@@ -39,7 +39,6 @@ UNSYNCHRONISED = {"synchronize_session": False}
 
 def message_of(row: MessageRow) -> Message:
     assert row.state is not None
-    assert row.queued_at is not None
     return Message(
         id=MessageId(row.id),
         public_id=PublicId(row.public_id),
@@ -55,7 +54,8 @@ def message_of(row: MessageRow) -> Message:
         priority=row.priority,
         state=State(row.state),
         hold=Hold(row.hold) if row.hold else None,
-        queued_at=row.queued_at,
+        # What was written outside of Huntaze was never queued here.
+        queued_at=row.queued_at or row.created_at,
         promised_at=row.promised_at,
         estimated_send_at=row.estimated_send_at,
         delay=Delay(row.delay) if row.delay else None,
@@ -71,6 +71,7 @@ def message_of(row: MessageRow) -> Message:
         error_detail=row.error_detail,
         sent_at=row.sent_at,
         dead_lettered_at=row.dead_lettered_at,
+        sent_by_ai=row.sent_by_ai,
     )
 
 
