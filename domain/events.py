@@ -75,6 +75,18 @@ class SyncDue(Payload):
     connection_id: int
 
 
+class ConversationRead(Payload):
+    """A chat was read here; the platform is to be told."""
+
+    conversation_id: int
+
+
+class UnsendRequested(Payload):
+    """A sent message is to be taken back."""
+
+    message_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -97,6 +109,8 @@ class Event:
         MessageRequested,
         MessageReleased,
         SyncDue,
+        UnsendRequested,
+        ConversationRead,
         Probed,
     )
 

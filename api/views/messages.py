@@ -6,17 +6,13 @@ from api.schemas import messages as schemas
 from api.schemas.base import Answered
 from domain.fans import parse_recipient, recipient_id
 from domain.messages import Attempt
-from domain.notices import WAITING, Notice, Wait
+from domain.notices import ACCEPTED, Notice, Wait
 from domain.services.messages import MessageReport
 from domain.services.results import SendResult
 from domain.services.status import QueueStatus
 
 Body = TypeVar("Body", bound=Answered)
 Reply = tuple[Body, int, dict[str, str]]
-
-ACCEPTED = Notice(
-    WAITING, "stored; it goes at its turn", "nothing to do: statusUrl tells how it goes"
-)
 
 
 def reply(body: Body, status: int, result: SendResult) -> Reply[Body]:

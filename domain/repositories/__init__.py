@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
+from domain.repositories.conversations import ConversationRepository, ReadMark
 from domain.repositories.fans import (
     FanChange,
     FanHistoryRepository,
@@ -37,8 +38,11 @@ from domain.repositories.people import (
     Once,
     UserRepository,
 )
+from domain.repositories.saved_views import SavedView, SavedViewRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
+from domain.repositories.threads import ThreadRepository
+from domain.repositories.unsending import Unsend, UnsendingRepository
 
 __all__ = [
     "AccountRepository",
@@ -46,6 +50,7 @@ __all__ = [
     "AuditLine",
     "AuditRepository",
     "ConnectionRepository",
+    "ConversationRepository",
     "DepartureRepository",
     "Duplicate",
     "FanChange",
@@ -62,16 +67,22 @@ __all__ = [
     "Once",
     "OpenUnitOfWork",
     "QueueRepository",
+    "ReadMark",
     "Recipient",
     "Result",
+    "SavedView",
+    "SavedViewRepository",
     "SegmentRepository",
     "SentMessage",
     "StatusCounts",
     "SyncLease",
     "SyncRepository",
     "TagCounts",
+    "ThreadRepository",
     "TierRepository",
     "UnitOfWork",
+    "Unsend",
+    "UnsendingRepository",
     "Unsettled",
     "UserRepository",
 ]
@@ -97,6 +108,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    conversations: ConversationRepository
+    threads: ThreadRepository
+    saved_views: SavedViewRepository
+    unsending: UnsendingRepository
 
     def __enter__(self) -> Self: ...
 

@@ -6,7 +6,15 @@ An event has one route; only the probe visits every queue. To add one: a line he
 
 from dataclasses import dataclass
 
-from domain.events import MessageReleased, MessageRequested, Payload, Probed, SyncDue
+from domain.events import (
+    ConversationRead,
+    MessageReleased,
+    MessageRequested,
+    Payload,
+    Probed,
+    SyncDue,
+    UnsendRequested,
+)
 from infra.settings import QUEUES
 
 
@@ -23,6 +31,8 @@ ROUTES = (
     Route(MessageRequested, "deliver_requested", "messages"),
     Route(MessageReleased, "deliver_released", "messages"),
     Route(SyncDue, "sync_connection", "inbound"),
+    Route(UnsendRequested, "unsend_message", "messages"),
+    Route(ConversationRead, "tell_read", "inbound"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 

@@ -22,6 +22,7 @@ from domain.repositories import (
     ApiKeyRepository,
     AuditRepository,
     ConnectionRepository,
+    ConversationRepository,
     DepartureRepository,
     FanHistoryRepository,
     FanRepository,
@@ -31,15 +32,19 @@ from domain.repositories import (
     MergeRepository,
     MessageRepository,
     QueueRepository,
+    SavedViewRepository,
     SegmentRepository,
     SyncRepository,
+    ThreadRepository,
     TierRepository,
+    UnsendingRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
+from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
@@ -49,9 +54,12 @@ from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.saved_views import SqlSavedViewRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
+from infra.db.repositories.threads import SqlThreadRepository
 from infra.db.repositories.tiers import SqlTierRepository
+from infra.db.repositories.unsending import SqlUnsendingRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -78,6 +86,10 @@ class SqlUnitOfWork:
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    conversations: ConversationRepository
+    threads: ThreadRepository
+    saved_views: SavedViewRepository
+    unsending: UnsendingRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -104,6 +116,10 @@ class SqlUnitOfWork:
         self.accounts = SqlAccountRepository(self._session, self._cipher)
         self.links = SqlLinkRepository(self._session)
         self.sync = SqlSyncRepository(self._session, self._cipher)
+        self.conversations = SqlConversationRepository(self._session, self._cipher)
+        self.threads = SqlThreadRepository(self._session, self._cipher)
+        self.saved_views = SqlSavedViewRepository(self._session)
+        self.unsending = SqlUnsendingRepository(self._session, self._cipher)
         return self
 
     def __exit__(
