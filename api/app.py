@@ -17,6 +17,7 @@ from werkzeug.routing import IntegerConverter
 from api import auth, bodies, context, documents, errors, limits, metrics
 from api.audit import audit
 from api.connections import connections
+from api.conversations import conversations
 from api.fans import fans
 from api.health import health
 from api.identity import identity
@@ -25,8 +26,10 @@ from api.linking import linking
 from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.saved_views import saved_views
 from api.segments import segments
 from api.team import team
+from api.threads import threads
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
 from infra.wiring import Services, build
@@ -40,6 +43,8 @@ PERMISSIONS_POLICY = ", ".join(
         *("magnetometer", "microphone", "midi", "payment", "usb"),
     )
 )
+# Lists and rows, which clients look at again and again.
+TAGGED = "/api/crm/"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
@@ -96,6 +101,9 @@ def create_app(
         team,
         keys,
         audit,
+        conversations,
+        threads,
+        saved_views,
         health,
     ):
         app.register_blueprint(blueprint)
@@ -117,6 +125,7 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     """The same headers, one log line and one count for every answer."""
+    _answer_conditionally(response)
     _secure(response)
     response.headers["X-Request-Id"] = g.request_id
     seconds = time.perf_counter() - g.started
@@ -136,6 +145,13 @@ def _finish(response: Response) -> Response:
         )
     clear_contextvars()
     return response
+
+
+def _answer_conditionally(response: Response) -> None:
+    """What a client has already, by its ETag, is not sent again: 304. Polling costs little so."""
+    if request.method == "GET" and request.path.startswith(TAGGED) and response.status_code == 200:
+        response.add_etag()
+        response.make_conditional(request)
 
 
 def _secure(response: Response) -> None:

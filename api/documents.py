@@ -55,6 +55,13 @@ IF_MATCH = {
     "description": "The ETag that was read: refused (409 version_conflict) if it changed since.",
 }
 ETAG = {"description": "the version, quoted; for If-Match", "schema": {"type": "string"}}
+TAG = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of an earlier answer: 304 while nothing changed.",
+}
 
 
 def problems(*statuses: int) -> Responses:
@@ -123,8 +130,10 @@ def register(app: APIFlask, public: frozenset[str]) -> None:
         schemas |= error.pop("$defs")
         schemas["ErrorReply"] = error
         for path, operations in spec["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 _complete(operation, is_public=path in public)
+                if method == "get" and path.startswith("/api/crm/"):
+                    _tag(operation)
         return spec
 
     app.register_blueprint(documents)
@@ -162,6 +171,14 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
                         for name, told in QUOTA_HEADERS.items()
                     }
                 )
+
+
+def _tag(operation: dict[str, Any]) -> None:
+    """Answers carry an ETag, and are not repeated to who names it."""
+    operation["parameters"].append(TAG)
+    operation["responses"]["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
+    operation["responses"]["304"] = {"description": "As the answer with this ETag"}
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 @documents.get("/docs")

@@ -10,6 +10,7 @@ from domain.notices import ACCEPTED, Notice, Wait
 from domain.services.messages import MessageReport
 from domain.services.results import SendResult
 from domain.services.status import QueueStatus
+from domain.services.unsending import Unsending
 
 Body = TypeVar("Body", bound=Answered)
 Reply = tuple[Body, int, dict[str, str]]
@@ -41,6 +42,14 @@ def accepted(result: SendResult) -> schemas.Accepted:
         **dict(stands),
         notice=notice(ACCEPTED),
         status_url=f"/api/onlyfans/messages/{stands.message_id}",
+    )
+
+
+def unsending(asked: Unsending) -> schemas.Unsending:
+    sent = asked.message.outgoing
+    assert sent is not None
+    return schemas.Unsending(
+        message_id=sent.public_id, status=sent.state, unsending=True, until=asked.until
     )
 
 
