@@ -11,7 +11,7 @@ from api.views import threads as views
 from domain.conversations import ConversationId
 from domain.errors import FieldProblem
 
-threads = Routes("threads", __name__, url_prefix="/api/crm", tag="Conversations")
+threads = Routes("threads", __name__, url_prefix="/api/crm", tag="Threads")
 
 
 @threads.get("/conversations/<int:conversation_id>/messages")

@@ -293,6 +293,9 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
         "post /api/onlyfans/messages/{message_id}/confirm",
         "post /api/keys",
         "post /api/team",
+        "post /api/onlyfans/messages/{message_id}/unsend",
+        "post /api/crm/conversations/{conversation_id}/messages",
+        "post /api/crm/views",
     }
 
 
