@@ -42,6 +42,7 @@ from domain.users import OwnerId
 from infra.cipher import Cipher
 from infra.db.repositories.rows import (
     QUEUED,
+    SAID,
     SENDING,
     UNKNOWN,
     attempts_of,
@@ -54,16 +55,6 @@ from infra.db.tables import (
     MessageRow,
 )
 
-# The newest message decides who spoke last, whatever order messages are stored in.
-SAID = sql(
-    """
-    UPDATE conversations SET
-      last_direction = CASE WHEN last_message_at > :at THEN last_direction ELSE 'out' END,
-      last_message_at = greatest(last_message_at, :at),
-      is_direct = is_direct OR :is_direct
-    WHERE id = :id
-    """
-)
 # The two statements of every delivery, as text: built anew each time they cost more than they run.
 CLAIM = sql(
     """
@@ -199,14 +190,8 @@ class SqlMessageRepository:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None
             raise
-        self._session.execute(
-            SAID,
-            {
-                "id": new.conversation_id,
-                "at": new.queued_at,
-                "is_direct": new.campaign_id is None,
-            },
-        )
+        values = {"id": new.conversation_id, "at": new.queued_at}
+        self._session.execute(SAID, values | {"is_direct": new.campaign_id is None})
         return message_of(row)
 
     def get(self, owner_id: OwnerId, public_id: UUID) -> Message | None:

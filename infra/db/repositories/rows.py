@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Executable, Row, Select, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from domain.campaigns import CampaignId
@@ -33,6 +34,16 @@ from infra.db.tables import (
 )
 
 QUEUED, SENDING, UNKNOWN = State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value
+# The newest message decides who spoke last, whatever order messages are stored in.
+SAID = sql(
+    """
+    UPDATE conversations SET
+      last_direction = CASE WHEN last_message_at > :at THEN last_direction ELSE 'out' END,
+      last_message_at = greatest(last_message_at, :at),
+      is_direct = is_direct OR :is_direct
+    WHERE id = :id
+    """
+)
 # Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
 UNSYNCHRONISED = {"synchronize_session": False}
 
