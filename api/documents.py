@@ -131,9 +131,9 @@ def register(app: APIFlask, public: frozenset[str]) -> None:
         schemas["ErrorReply"] = error
         for path, operations in spec["paths"].items():
             for method, operation in operations.items():
-                _complete(operation, is_public=path in public)
                 if method == "get" and path.startswith("/api/crm/"):
                     _tag(operation)
+                _complete(operation, is_public=path in public)
         return spec
 
     app.register_blueprint(documents)
@@ -176,9 +176,9 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
 def _tag(operation: dict[str, Any]) -> None:
     """Answers carry an ETag, and are not repeated to who names it."""
     operation["parameters"].append(TAG)
-    operation["responses"]["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
+    tag = {"ETag": {"schema": {"type": "string"}}}
+    operation["responses"]["200"].setdefault("headers", {}).update(tag)
     operation["responses"]["304"] = {"description": "As the answer with this ETag"}
-    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 @documents.get("/docs")

@@ -1,15 +1,15 @@
 """Conversations as rows.
 
 A filter that only few fans pass would make the walk along the newest conversations a long one. So
-the matching ones are counted first, as far as a total is counted: if they are that few, they are
-collected and sorted; if not, the walk soon has its page.
+the matching ones are collected first, as far as a total is counted: if those are all, they are
+sorted; if there are more, the walk soon has its page.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, tuple_, update
+from sqlalchemy import Select, func, literal, select, text, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain.connections import ConnectionId
@@ -90,6 +90,9 @@ TO_TELL = text(
     RETURNING c.id, c.connection_id, c.tell_read_after IS NOT NULL AS is_due
     """
 )
+Hits = Select[int, datetime | None]
+# Filters on fans are counted no further: behind them stand two tables.
+FAN_TOTAL_MAX = 1_000
 FORCE_CUSTOM = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
@@ -115,30 +118,51 @@ class SqlConversationRepository:
         cursor: str | None,
         now: datetime,
     ) -> Page[Conversation]:
-        total = self.count(owner_id, asked, TOTAL_MAX + 1, now)
+        plan_for_these_values(self._session)
+        last = None if cursor is None else read_cursor(cursor, "conversations", instant, whole)
+        most = FAN_TOTAL_MAX if _fan_conditions(owner_id, asked, now) else TOTAL_MAX
         hits = _matching(owner_id, asked, now)
-        if cursor is not None:
-            last = read_cursor(cursor, "conversations", instant, whole)
-            hits = hits.where(
-                tuple_(ConversationRow.last_message_at, ConversationRow.id) < tuple_(*last)
-            )
-        order = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc())
-        if total <= TOTAL_MAX:
-            few = hits.cte("few").prefix_with("MATERIALIZED", dialect="postgresql")
-            ids = select(few.c.id).order_by(few.c.last_message_at.desc(), few.c.id.desc())
-        else:
-            ids = select(hits.order_by(*order).limit(limit + 1).subquery().c.id)
-        found = list(self._session.scalars(ids.limit(limit + 1)))
+        total, found = self._collect(hits, last, most, limit + 1)
+        if total > most:
+            found = self._walk(hits, last, limit + 1)
         page = self.of(found[:limit])
         more = len(found) > limit
         return Page(
             page,
-            min(total, TOTAL_MAX),
-            is_capped=total > TOTAL_MAX,
+            min(total, most),
+            is_capped=total > most,
             next_cursor=write_cursor("conversations", page[-1].last_message_at, page[-1].id)
             if more
             else None,
         )
+
+    def _collect(
+        self, hits: Hits, last: Sequence[Any] | None, most: int, limit: int
+    ) -> tuple[int, Sequence[int]]:
+        """How many there are, up to one more than `most`, and the page if that is all of them."""
+        some = hits.limit(most + 1).cte("some").prefix_with("MATERIALIZED", dialect="postgresql")
+        counted = select(func.count()).select_from(some).scalar_subquery()
+        page = select(some.c.id, some.c.last_message_at)
+        if last is not None:
+            page = page.where(tuple_(some.c.last_message_at, some.c.id) < tuple_(*last))
+        page = page.order_by(some.c.last_message_at.desc(), some.c.id.desc()).limit(limit)
+        shown = page.subquery("shown")
+        # One row also where the page is empty: the total is asked for in any case.
+        rows = self._session.execute(
+            select(counted.label("total"), shown.c.id)
+            .select_from(select(literal(1)).subquery("once").outerjoin(shown, true()))
+            .order_by(shown.c.last_message_at.desc(), shown.c.id.desc())
+        ).all()
+        return rows[0].total, [row.id for row in rows if row.id is not None]
+
+    def _walk(self, hits: Hits, last: Sequence[Any] | None, limit: int) -> Sequence[int]:
+        key = tuple_(ConversationRow.last_message_at, ConversationRow.id)
+        if last is not None:
+            hits = hits.where(key < tuple_(*last))
+        newest_first = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc())
+        return self._session.scalars(
+            hits.with_only_columns(ConversationRow.id).order_by(*newest_first).limit(limit)
+        ).all()
 
     def count(self, owner_id: OwnerId, asked: ConversationFilter, up_to: int, now: datetime) -> int:
         plan_for_these_values(self._session)
@@ -241,9 +265,7 @@ class SqlConversationRepository:
         ]
 
 
-def _matching(
-    owner_id: OwnerId, asked: ConversationFilter, now: datetime
-) -> Select[int, datetime | None]:
+def _matching(owner_id: OwnerId, asked: ConversationFilter, now: datetime) -> Hits:
     """The ids and sort keys of the conversations that fit."""
     return (
         select(ConversationRow.id, ConversationRow.last_message_at)

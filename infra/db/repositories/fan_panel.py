@@ -50,7 +50,8 @@ def _already_sent(session: Session, owner_id: OwnerId, fan_id: FanId) -> Sequenc
             MessageRow.user_id == owner_id,
             MessageRow.state.in_(REACHED),
             MessageRow.deleted_at.is_(None),
-            MessageRow.attachments != sql("'[]'::jsonb"),
+            MessageRow.direction == "out",
+            sql("attachments <> '[]'::jsonb"),
         )
         .order_by(MessageRow.created_at.desc(), MessageRow.id.desc())
         .limit(PANEL_LENGTH)

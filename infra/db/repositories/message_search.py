@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from infra.db.tables import MESSAGE_SEARCH, MessageRow
 
 # How many messages the walk looks at: some tens of milliseconds.
-WALK = 20_000
+WALK = 10_000
 # A search is counted no further; what it is looked through for is its first page.
 SEARCH_TOTAL_MAX = 1_000
 WORDS_MAX = 16

@@ -119,6 +119,21 @@ class MessageRow(Row):
         Index("ix_messages_connection_id_created_at", "connection_id", "created_at", "id"),
         Index("ix_messages_user_id_changed", "user_id", "changed", "id"),
         Index("ix_messages_fan_id", "fan_id", "id"),
+        # What a fan got and bought, among the thousands of words that were said.
+        Index(
+            "ix_messages_media",
+            "fan_id",
+            "created_at",
+            "id",
+            postgresql_where=sql("direction = 'out' AND attachments <> '[]'::jsonb"),
+        ),
+        Index(
+            "ix_messages_purchased",
+            "fan_id",
+            "purchased_at",
+            "id",
+            postgresql_where=sql("purchased_at IS NOT NULL"),
+        ),
         Index(
             "ix_messages_user_id_search",
             "user_id",

@@ -49,6 +49,20 @@ ROUTES: dict[str, Line] = {
         Permission.EDIT, {"connectionId": 1, "platformUserId": "77"}
     ),
     "DELETE /api/crm/fans/<int:fan_id>/link": Line(Permission.EDIT),
+    # The inbox
+    "GET /api/crm/conversations": Line(Permission.READ),
+    "GET /api/crm/conversations/<int:conversation_id>": Line(Permission.READ),
+    "GET /api/crm/conversations/<int:conversation_id>/messages": Line(Permission.READ),
+    "POST /api/crm/conversations/<int:conversation_id>/messages": Line(
+        Permission.SEND, {"text": "Hi"}
+    ),
+    "POST /api/crm/conversations/<int:conversation_id>/read": Line(Permission.SEND),
+    "POST /api/crm/conversations/<int:conversation_id>/unread": Line(Permission.SEND),
+    "GET /api/crm/messages": Line(Permission.READ),
+    "GET /api/crm/views": Line(Permission.READ),
+    "POST /api/crm/views": Line(Permission.EDIT, {"name": "Mine", "filter": {}}),
+    "PUT /api/crm/views/<int:view_id>": Line(Permission.EDIT, {"name": "Yours"}),
+    "DELETE /api/crm/views/<int:view_id>": Line(Permission.EDIT),
     # Messages
     "POST /api/onlyfans/messages/send": Line(Permission.SEND, SEND),
     "GET /api/onlyfans/messages/status": Line(Permission.READ),
@@ -57,6 +71,7 @@ ROUTES: dict[str, Line] = {
     "POST /api/onlyfans/messages/<uuid:message_id>/cancel": Line(Permission.SEND),
     "POST /api/onlyfans/messages/<uuid:message_id>/retry": Line(Permission.SEND),
     "POST /api/onlyfans/messages/<uuid:message_id>/confirm": Line(Permission.SEND),
+    "POST /api/onlyfans/messages/<uuid:message_id>/unsend": Line(Permission.SEND),
     # Accounts and pace
     "GET /api/connections": Line(Permission.READ),
     "POST /api/connections": Line(
@@ -82,15 +97,19 @@ def ids(crm: Crm) -> dict[str, object]:
     fan = crm.fan()
     sent = crm.post("/api/onlyfans/messages/send", SEND | {"recipientId": f"fan_{fan}"})
     key = crm.post("/api/keys", {"name": "CI"})
+    view = crm.post("/api/crm/views", {"name": "All", "filter": {}})
+    [talk] = crm.sql("SELECT id FROM conversations")
     with crm.services.open_unit_of_work() as work:
         leaving = work.users.add("leaving@example.com", "-", Role.CHATTER, crm.owner, "UTC")
         work.commit()
     return {
         "connection_id": crm.connection,
         "fan_id": fan,
+        "conversation_id": talk.id,
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
         "user_id": leaving.id,
+        "view_id": view.json["view"]["id"],
         "filename": "x",
     }
 

@@ -590,6 +590,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_fan_id", "messages", ["fan_id", "id"], unique=False)
     op.create_index(
+        "ix_messages_media",
+        "messages",
+        ["fan_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("direction = 'out' AND attachments <> '[]'::jsonb"),
+    )
+    op.create_index(
+        "ix_messages_purchased",
+        "messages",
+        ["fan_id", "purchased_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("purchased_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_messages_unread",
         "messages",
         ["conversation_id"],
@@ -724,6 +738,8 @@ def downgrade() -> None:
         table_name="messages",
         postgresql_where=sa.text("direction = 'in' AND NOT read"),
     )
+    op.drop_index("ix_messages_purchased", table_name="messages")
+    op.drop_index("ix_messages_media", table_name="messages")
     op.drop_index("ix_messages_fan_id", table_name="messages")
     op.drop_index("ix_messages_conversation_id_created_at", table_name="messages")
     op.create_index(op.f("ix_messages_user_id_id"), "messages", ["user_id", "id"], unique=False)
