@@ -1,5 +1,6 @@
 """Writing in a conversation: one transaction, the rules of a priced message, and its refusals."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -173,3 +174,23 @@ def test_strangers_and_analysts_may_not_write(crm: Crm, inbox: Inbox) -> None:
     assert write(crm, talk, "analyst").status_code == 403
     assert write(crm, talk, "chatter").status_code == 202
     assert stored(crm) == 1
+
+
+def test_a_reply_reaches_the_fan_and_the_thread_says_so(crm: Crm, inbox: Inbox) -> None:
+    talk = inbox.conversation(crm.fan(platform_user_id="77"), last_direction="in")
+    inbox.message(talk, "Are you there?")
+
+    write(crm, talk, text="Here I am")
+    [event] = crm.bus.events
+    crm.services.delivery.requested(event.payload, datetime.now(UTC))
+
+    [call] = crm.platform.delivered
+    assert (call.platform_user_id, call.text) == ("77", "Here I am")
+    thread = crm.get(f"/api/crm/conversations/{talk}/messages").json["messages"]
+    assert [(one["text"], one["status"]) for one in thread] == [
+        ("Are you there?", None),
+        ("Here I am", "sent"),
+    ]
+    assert (thread[1]["notice"], thread[1]["canUnsend"]) == (None, True)
+    [listed] = crm.get("/api/crm/conversations").json["conversations"]
+    assert (listed["lastMessage"]["text"], listed["lastMessage"]["status"]) == ("Here I am", "sent")
