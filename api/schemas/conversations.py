@@ -27,7 +27,11 @@ class ConversationsQuery(PageQuery):
     tag: str | None = Field(None, max_length=100)
     online: bool | None = Field(None, description="the fan was seen within ten minutes")
     with_tips: bool | None = Field(None, description="the fan has tipped")
-    q: str | None = Field(None, max_length=200, description="part of the fan's name or handle")
+    q: str | None = Field(
+        None,
+        max_length=200,
+        description="part of the fan's name or handle, of one or two letters a beginning",
+    )
     direct: bool | None = Field(
         None, description="true unless told: hides threads that hold only campaign messages"
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select, text, true, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select, text, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from domain.connections import ConnectionId
@@ -90,6 +90,7 @@ TO_TELL = text(
     RETURNING c.id, c.connection_id, c.tell_read_after IS NOT NULL AS is_due
     """
 )
+TRIGRAM = 3
 Hits = Select[int, datetime | None]
 # Filters on fans are counted no further: behind them stand two tables.
 FAN_TOTAL_MAX = 1_000
@@ -331,10 +332,22 @@ def _fan_conditions(owner_id: OwnerId, asked: ConversationFilter, now: datetime)
     if asked.with_tips:
         where.append(FanRow.tips_cents > 0)
     if asked.q:
-        where.append(FanRow.search.contains(asked.q.lower(), autoescape=True))
+        where.append(_named(asked.q.lower()))
     if where:
         where.append(FanRow.user_id == owner_id)
     return where
+
+
+def _named(part: str) -> ColumnElement[bool]:
+    """Any part of a name or handle; of less than three letters, which the index does not know by
+    themselves, only the beginning of a word."""
+    if len(part) >= TRIGRAM:
+        return FanRow.search.contains(part, autoescape=True)
+    return or_(
+        FanRow.search.startswith(part, autoescape=True),
+        FanRow.search.contains(f" {part}", autoescape=True),
+        FanRow.search.contains(f"@{part}", autoescape=True),
+    )
 
 
 def conversation_of(row: ConversationRow, fan: FanRow, preview: Preview | None) -> Conversation:

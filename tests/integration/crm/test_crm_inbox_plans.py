@@ -24,15 +24,15 @@ CROWD = """
     INSERT INTO fans (id, user_id, name, handle, connection_id, platform_user_id, value_cents, tier,
         tags, tips_cents, last_seen_at)
       SELECT n, owner, 'Fan ' || md5(n::text), '@' || n, connection, n, mod(n, 997) * 100,
-        (ARRAY['whale', 'spender', 'quiet', 'new'])[1 + mod(n, 4)],
-        CASE WHEN mod(n, 50) = 0 THEN ARRAY['vip'] ELSE ARRAY['tag' || mod(n, 20)] END,
-        CASE WHEN mod(n, 20) = 0 THEN 100 ELSE 0 END, now() - n * interval '1 minute'
+        (ARRAY['whale', 'spender', 'quiet', 'new'])[1 + mod(n / 200, 4)],
+        CASE WHEN mod(n, 51) = 0 THEN ARRAY['vip'] ELSE ARRAY['tag' || mod(n, 23)] END,
+        CASE WHEN mod(n, 21) = 0 THEN 100 ELSE 0 END, now() - n * interval '1 minute'
       FROM generate_series(1, 20000) n JOIN owners ON number = mod(n, 200);
     INSERT INTO conversations (id, user_id, fan_id, connection_id, last_message_at, unread_count,
         last_direction, is_direct, tell_read_after, read_at)
       SELECT id, user_id, id, connection_id, now() - id * interval '1 minute',
-        CASE WHEN mod(id, 7) = 0 THEN 1 ELSE 0 END, CASE WHEN mod(id, 3) = 0 THEN 'in' ELSE 'out' END,
-        mod(id, 5) > 0, CASE WHEN mod(id, 401) = 0 THEN now() END, now() FROM fans;
+        CASE WHEN mod(id, 9) = 0 THEN 1 ELSE 0 END, CASE WHEN mod(id, 3) = 0 THEN 'in' ELSE 'out' END,
+        mod(id, 7) > 0, CASE WHEN mod(id, 401) = 0 THEN now() END, now() FROM fans;
     INSERT INTO messages (public_id, user_id, connection_id, conversation_id, fan_id, direction,
         text, state, created_at, sent_at, read, attachments, purchased_at, unsend_after)
       SELECT gen_random_uuid(), f.user_id, f.connection_id, f.id, f.id,
@@ -115,6 +115,7 @@ def test_no_list_filter_or_search_reads_a_whole_table(crowd: Crm) -> None:
     [message] = crowd.sql("SELECT id FROM messages WHERE conversation_id = 200 LIMIT 1")
     since = crowd.get(f"{MESSAGES}?since=now").json["since"]
     cursors = {path: crowd.get(f"{path}?limit=1").json["nextCursor"] for path in (TALKS, MESSAGES)}
+    assert None not in cursors.values()
     places = {"connection": crowd.connection, "message": message.id, "since": since}
     paths = [path.format_map(places) for path in PATHS]
     paths += [f"{path}?cursor={cursor}" for path, cursor in cursors.items()]
