@@ -174,7 +174,11 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
 
 
 def _tag(operation: dict[str, Any]) -> None:
-    """Answers carry an ETag, and are not repeated to who names it."""
+    """Answers carry an ETag, and are not repeated to who names it; except where the ETag is a
+    version, or the answer a file."""
+    content = operation["responses"]["200"].get("content", {})
+    if "x-etag" in operation or "application/json" not in content:
+        return
     operation["parameters"].append(TAG)
     tag = {"ETag": {"schema": {"type": "string"}}}
     operation["responses"]["200"].setdefault("headers", {}).update(tag)
