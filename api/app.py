@@ -27,6 +27,7 @@ from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
 from api.saved_views import saved_views
+from api.screening import screening
 from api.segments import segments
 from api.team import team
 from api.threads import threads
@@ -98,6 +99,7 @@ def create_app(
         merges,
         connections,
         monitoring,
+        screening,
         team,
         keys,
         audit,

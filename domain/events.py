@@ -87,6 +87,12 @@ class UnsendRequested(Payload):
     message_id: int
 
 
+class MediaRequested(Payload):
+    """A message waits for its media; the worker puts them into the account's vault."""
+
+    message_id: int
+
+
 class Probed(Payload):
     """An operator asks whether a queue has a worker; the answer is left under `token`."""
 
@@ -111,6 +117,7 @@ class Event:
         SyncDue,
         UnsendRequested,
         ConversationRead,
+        MediaRequested,
         Probed,
     )
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from domain.campaigns import CampaignId
@@ -19,6 +18,7 @@ from domain.connections import ConnectionId, ConnectionState
 from domain.conversations import ConversationId
 from domain.errors import FieldProblem, IllegalTransition, Invalid
 from domain.fans import FanId
+from domain.media import MediaHosts
 from domain.users import OwnerId
 
 MessageId = NewType("MessageId", int)
@@ -153,10 +153,11 @@ class Delay(StrEnum):
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that goes with the text."""
+    """A file that goes with the text; `media_id` is its id in the account's vault, once there."""
 
     type: str
     url: str
+    media_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ class Claim:
     platform_user_id: str
     text: str
     price_cents: int | None
+    media_ids: tuple[str, ...]
     queued_at: datetime
 
     @property
@@ -305,7 +307,7 @@ def normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def validate(draft: Draft, metadata_bytes: int) -> Draft:
+def validate(draft: Draft, metadata_bytes: int, hosts: MediaHosts) -> Draft:
     """The draft with its text normalised; raises Invalid naming every bad field.
 
     Lengths count code points after NFC. A price is 0 or 300..20000 cents and needs media, as on
@@ -314,7 +316,7 @@ def validate(draft: Draft, metadata_bytes: int) -> Draft:
     content = normalised(draft.content)
     problems = [
         *_content_problems(content, draft),
-        *_media_problems(draft.media_urls, draft.fields),
+        *_media_problems(draft.media_urls, draft.fields, hosts),
         *_price_problems(draft.price_cents, has_media=bool(draft.media_urls)),
     ]
     if not 1 <= draft.priority <= 10:
@@ -339,20 +341,17 @@ def _content_problems(content: str, draft: Draft) -> list[FieldProblem]:
     return []
 
 
-def _media_problems(urls: Sequence[str], fields: DraftFields) -> list[FieldProblem]:
+def _media_problems(
+    urls: Sequence[str], fields: DraftFields, hosts: MediaHosts
+) -> list[FieldProblem]:
     problems = []
     if len(urls) > MEDIA_MAX:
         problems.append(FieldProblem(fields.media, f"use at most {MEDIA_MAX} files"))
-    for number, url in enumerate(urls[:MEDIA_MAX]):
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme == "https" and bool(parts.hostname) and not parts.username
-        except ValueError:
-            good = False
-        if not good or "\x00" in url or len(url) > 2048:
-            problems.append(
-                FieldProblem(f"{fields.media}.{number}{fields.url}", "use an https:// address")
-            )
+    problems += [
+        FieldProblem(f"{fields.media}.{number}{fields.url}", f"use an https:// address of {hosts}")
+        for number, url in enumerate(urls[:MEDIA_MAX])
+        if not hosts.permits(url)
+    ]
     return problems
 
 

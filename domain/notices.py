@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.connections import Connection, ConnectionState
+from domain.media import remedy_of
 from domain.messages import Delay, Hold, Message, Outcome, State
 from domain.pacing import BucketView
 
@@ -85,6 +86,11 @@ _FAILURES: Mapping[str, tuple[str, str]] = {
         "the platform refused the message",
         "change what it names, or check that this fan can receive messages, then retry",
     ),
+    "media_refused": ("one of its files cannot be sent; nothing was sent", ""),
+    "media_unavailable": (
+        "one of its files could not be fetched or stored, six times in a row; nothing was sent",
+        "check that the address opens, then retry",
+    ),
     "not_sent_by_person": ("somebody settled it as not sent", "retry to send it"),
 }
 
@@ -95,6 +101,8 @@ def failure_notice(message: Message) -> Notice | None:
         return None
     code = message.error_code or Outcome.REFUSED
     reason, remedy = _FAILURES.get(code, _FAILURES[Outcome.REFUSED])
+    if code == "media_refused":
+        remedy = remedy_of(message.error_detail)
     if message.error_detail:
         reason = f"{reason} ({message.error_detail})"
     return Notice(UNAVAILABLE if code == "queue_unavailable" else FAILED, reason, remedy)
@@ -133,13 +141,23 @@ def explain_wait(
     if message.state is not State.QUEUED:
         return None
     if message.hold is Hold.MEDIA:
-        return Wait(WaitReason.MEDIA, "its media are not on the platform yet")
+        return _explain_media(message)
     if not enabled:
         return Wait(WaitReason.DISABLED, "sending is switched off")
     if connection.state is not ConnectionState.ACTIVE:
         reason, text = _PAUSES[connection.state]
         return Wait(reason, text)
     return _explain_pace(message, view, ahead)
+
+
+def _explain_media(message: Message) -> Wait:
+    if not message.wake_tries:
+        return Wait(WaitReason.MEDIA, "its media are not on the platform yet")
+    return Wait(
+        WaitReason.MEDIA,
+        f"its media could not be fetched or stored so far (tries: {message.wake_tries})",
+        message.wake_after,
+    )
 
 
 def _explain_unknown(message: Message) -> Wait:

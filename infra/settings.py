@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from domain.media import MediaHosts
+
 QUEUES = ("messages", "campaigns", "imports", "inbound", "metrics")
 
 TRUE, FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
@@ -54,6 +56,11 @@ def host_and_port(value: str) -> str:
     return value
 
 
+def media_hosts(value: list[str]) -> list[str]:
+    MediaHosts.parse(value)
+    return value
+
+
 def upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -61,6 +68,7 @@ def upper(value: object) -> object:
 StrictBool = Annotated[bool, BeforeValidator(strict_bool)]
 HostPort = Annotated[str, AfterValidator(host_and_port)]
 Listed = Annotated[list[str], BeforeValidator(split_list)]
+MediaHostList = Annotated[list[str], BeforeValidator(split_list), AfterValidator(media_hosts)]
 Secrets = Annotated[list[SecretStr], BeforeValidator(split_list)]
 
 
@@ -151,6 +159,14 @@ class Settings(BaseModel):
     send_max_attempts: int = Field(
         3, ge=1, le=10, description="answers proving not sent before a message fails"
     )
+    media_allowed_hosts: MediaHostList = Field(
+        ["s3.amazonaws.com", "*.amazonaws.com"],
+        description="where media may come from: hosts and *.domains are reached by https at public"
+        " addresses only; scheme://host:port is one origin that you trust wherever it leads",
+    )
+    media_max_bytes: int = Field(
+        104_857_600, ge=1, le=5_368_709_120, description="of one media file; 100 MiB"
+    )
     release_lead_ms: int = Field(
         300, ge=0, le=2000, description="how long before its slot a permit leaves the pacer"
     )
@@ -166,6 +182,9 @@ class Settings(BaseModel):
         60, gt=0, description="how long a row may be `sending`, and a begun permit out"
     )
     permit_lease_seconds: float = Field(90, gt=0, description="a permit not yet begun")
+    media_timeout_seconds: float = Field(
+        60, gt=0, le=90, description="fetching one media file, all of it; and uploading it"
+    )
     unknown_grace_seconds: float = Field(
         60, ge=0, description="before an `unknown` message is looked for on the platform"
     )

@@ -10,6 +10,7 @@ from prometheus_client import start_http_server
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
+from domain.media import MediaHosts
 from domain.pacing import RoomRules, interval_ms
 from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
@@ -25,12 +26,14 @@ from domain.services.keys import KeyService
 from domain.services.limits import LimitService
 from domain.services.linking import LinkingService
 from domain.services.logins import LoginService
+from domain.services.media import MediaService
 from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.read_marks import ReadMarkService
 from domain.services.rules import SendingRules
 from domain.services.saved_views import SavedViewService
+from domain.services.screening import ScreeningService
 from domain.services.segments import SegmentService
 from domain.services.sync import SyncService
 from domain.services.team import TeamService
@@ -45,6 +48,7 @@ from infra.db.migrate import pending, upgrade
 from infra.db.unit_of_work import SqlUnitOfWork
 from infra.doctor import Doctor, Finding, probe_key
 from infra.journal import LogJournal
+from infra.media.guard import MediaGuard
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.platform.ofapi_accounts import OfapiAccounts
@@ -112,6 +116,8 @@ class Services:
     read_marks: ReadMarkService
     unsending: UnsendingService
     monitoring: MonitoringService
+    media: MediaService
+    screening: ScreeningService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
 
@@ -133,6 +139,7 @@ def rules_of(settings: Settings) -> SendingRules:
         deadline=timedelta(seconds=settings.delivery_deadline_seconds),
         unknown_grace=timedelta(seconds=settings.unknown_grace_seconds),
         wake_after=timedelta(seconds=settings.wake_after_seconds),
+        media_hosts=MediaHosts.parse(settings.media_allowed_hosts),
     )
 
 
@@ -158,6 +165,7 @@ class Adapters:
     quota: Any = None
     accounts: Any = None
     inbound: Any = None
+    media_source: Any = None
 
 
 def build(
@@ -177,6 +185,17 @@ def build(
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
+    seconds = timedelta(seconds=settings.media_timeout_seconds)
+    media = MediaService(
+        open_unit_of_work,
+        source=adapters.media_source
+        or MediaGuard(rules.media_hosts, max_bytes=settings.media_max_bytes, deadline=seconds),
+        accounts=accounts,
+        room=room,
+        rules=rules,
+        journal=journal,
+        upload_deadline=seconds,
+    )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules, accounts)
     sync = SyncService(
@@ -247,6 +266,7 @@ def build(
         tiers=tiers,
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={
+            "media": media.wake_overdue,
             "read_marks": read_marks.sweep,
             "sync": sync.announce_due,
             "tiers": tiers.sweep,
@@ -257,6 +277,8 @@ def build(
         saved_views=SavedViewService(open_unit_of_work),
         read_marks=read_marks,
         unsending=unsending,
+        media=media,
+        screening=ScreeningService(open_unit_of_work),
     )
 
 

@@ -18,6 +18,7 @@ from domain.repositories.fans import (
 )
 from domain.repositories.ledger import LedgerCall, LedgerRepository, SentMessage
 from domain.repositories.links import LinkRepository
+from domain.repositories.media import MediaRepository, Staging, StoredMedia
 from domain.repositories.merges import (
     DepartureRepository,
     Duplicate,
@@ -39,6 +40,7 @@ from domain.repositories.people import (
     UserRepository,
 )
 from domain.repositories.saved_views import SavedView, SavedViewRepository
+from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
 from domain.repositories.threads import ThreadRepository
@@ -49,6 +51,7 @@ __all__ = [
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
+    "BannedWordRepository",
     "ConnectionRepository",
     "ConversationRepository",
     "DepartureRepository",
@@ -60,6 +63,7 @@ __all__ = [
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
+    "MediaRepository",
     "Merge",
     "MergeId",
     "MergeRepository",
@@ -74,7 +78,9 @@ __all__ = [
     "SavedViewRepository",
     "SegmentRepository",
     "SentMessage",
+    "Staging",
     "StatusCounts",
+    "StoredMedia",
     "SyncLease",
     "SyncRepository",
     "TagCounts",
@@ -112,6 +118,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     threads: ThreadRepository
     saved_views: SavedViewRepository
     unsending: UnsendingRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __enter__(self) -> Self: ...
 

@@ -63,8 +63,8 @@ class MessageRepository(Protocol):
     """Messages, their claims and their ledger. Leases and wake-ups run on the database's clock."""
 
     def add(self, new: NewMessage, wake_in: timedelta) -> Message:
-        """Store as queued and set the conversation's `last_message_at`. Raises Conflict when the
-        public id exists."""
+        """Store as queued, to be looked at in `wake_in`, and set the conversation's
+        `last_message_at`. Raises Conflict when the public id exists."""
         ...
 
     def get(self, owner_id: OwnerId, public_id: UUID) -> Message | None: ...
@@ -80,8 +80,9 @@ class MessageRepository(Protocol):
     def attempts(self, message_id: MessageId) -> Sequence[Attempt]: ...
 
     def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
-        """queued -> sending, if the row is not held and its connection and campaign are active;
-        opens the attempt. None: somebody else has it, or it may not go."""
+        """queued -> sending, if the row is not held, each of its attachments is in the vault, and
+        its connection and campaign are active; opens the attempt. None: somebody else has it, or
+        it may not go."""
         ...
 
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
@@ -134,8 +135,14 @@ class MessageRepository(Protocol):
 class QueueRepository(Protocol):
     """Which messages wait, and which must be looked after."""
 
-    def ahead(self, connection_id: ConnectionId, begun: frozenset[MessageId]) -> Mapping[int, int]:
-        """Priority -> rows queued, or sending and not in `begun`: who goes before a new one."""
+    def ahead(
+        self,
+        connection_id: ConnectionId,
+        begun: frozenset[MessageId],
+        before: tuple[int, MessageId] | None = None,
+    ) -> Mapping[int, int]:
+        """Priority -> rows queued, or sending and not in `begun`: who goes before a new one, or of
+        this priority before the message with this id."""
         ...
 
     def admissible(

@@ -78,7 +78,8 @@ class ConnectionRepository(Protocol):
         self, connection_id: ConnectionId, state: ConnectionState, reason: str | None
     ) -> bool:
         """Also stops the wake-ups of its queued rows, which are PAUSED from then on (not active),
-        or makes them due (active). False when it already was in that state."""
+        or makes them due (active); media go on being staged, so held rows keep theirs. False when
+        it already was in that state."""
         ...
 
     def learn(

@@ -239,7 +239,7 @@ class DeliveryService:
                 platform_user_id=claim.platform_user_id,
                 text=claim.text,
                 price_cents=claim.price_cents,
-                media_ids=(),
+                media_ids=claim.media_ids,
                 send_key=claim.send_key,
             ),
             min(self._rules.platform_timeout, left),

@@ -87,15 +87,7 @@ class MergeService:
             }
             facts: dict[str, object] = {"mergedId": other_id, "mergeId": merge.id, **counts}
             work.audit.add(caller, "fan.merged", "fan", kept_id, facts)
-            return json.dumps(
-                {
-                    "merge_id": merge.id,
-                    "kept_id": kept_id,
-                    "merged_id": other_id,
-                    "at": merge.at.isoformat(),
-                    **counts,
-                }
-            )
+            return _merge_text(merge, counts)
 
         answer, replayed = run_once(self._open, caller, once, deed)
         told = json.loads(answer)
@@ -174,6 +166,11 @@ class MergeService:
         if len(fans) != len(both) or work.merges.connections_of(both) != connections:
             raise Conflict("they have just changed: try again", code="changed")
         return fans[kept_id], fans[other_id]
+
+
+def _merge_text(merge: Merge, counts: dict[str, int]) -> str:
+    told = {"merge_id": merge.id, "kept_id": merge.kept_id, "merged_id": merge.merged_id}
+    return json.dumps({**told, "at": merge.at.isoformat(), **counts})
 
 
 def _refuse_undoing(work: UnitOfWork, merge: Merge, kept: Fan, other: Fan, now: datetime) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from domain import notices
 from domain.connections import ConnectionState
 from domain.errors import Conflict, Invalid, NotFound
-from domain.events import Event, MessageRequested, RequestMetadata
+from domain.events import Event, MediaRequested, MessageRequested, RequestMetadata
 from domain.fans import Fan, parse_recipient, recipient_id
 from domain.messages import (
     KEY_LIFETIME,
@@ -40,6 +40,7 @@ from domain.repositories import Once, OpenUnitOfWork, UnitOfWork
 from domain.services.promises import Promises, instant
 from domain.services.results import REFUSED, SendResult, queued, result_from, result_text
 from domain.services.rules import SendingRules
+from domain.services.screening import screen
 from domain.services.status import QueueStatus, StatusReader
 from domain.users import Caller, OwnerId, Permission
 
@@ -138,14 +139,16 @@ class MessageService:
         """One item of a batch: its fan, or why there is none."""
         try:
             draft = self.validate_message(draft)
-            return self.addressee(work, caller.owner_id, recipient), draft, REFUSED
+            fan = self.addressee(work, caller.owner_id, recipient)
+            screen(work, caller.owner_id, draft.content, draft.fields.text)
+            return fan, draft, REFUSED
         except (Invalid, NotFound, Conflict) as problem:
             return None, draft, replace(REFUSED, error=problem.message)
 
-    @staticmethod
-    def validate_message(draft: Draft) -> Draft:
+    def validate_message(self, draft: Draft) -> Draft:
         """The draft, normalised; raises Invalid naming each bad field."""
-        return validate(draft, len(json.dumps(dict(draft.metadata), ensure_ascii=False).encode()))
+        metadata = json.dumps(dict(draft.metadata), ensure_ascii=False).encode()
+        return validate(draft, len(metadata), self._rules.media_hosts)
 
     @staticmethod
     def generate_message_id() -> PublicId:
@@ -200,8 +203,10 @@ class MessageService:
         draft: Draft,
         public_id: PublicId | None = None,
     ) -> Message:
-        """Store, number and promise one message, and announce it after the commit."""
+        """Store, number and promise one message, and announce it after the commit. Raises Invalid
+        for banned words."""
         assert fan.connection_id is not None
+        screen(work, fan.owner_id, draft.content, draft.fields.text)
         connection = work.connections.lock(fan.connection_id)
         hold = Hold.MEDIA if draft.attachments else None
         message = work.messages.add(
@@ -224,8 +229,7 @@ class MessageService:
             ),
             wake_in=self._rules.wake_after,
         )
-        if hold is None:
-            work.emit(requested(message))
+        work.emit(wake_up(message))
         return message
 
     # Changing one's mind
@@ -266,7 +270,9 @@ class MessageService:
                     code="not_failed",
                 )
             connection = work.connections.lock(message.connection_id)
-            estimate = self._promises(work, now).next(connection, message.priority)
+            estimate = None
+            if message.hold is None:
+                estimate = self._promises(work, now).next(connection, message.priority)
             moved = work.messages.move(
                 message,
                 State.QUEUED,
@@ -277,8 +283,7 @@ class MessageService:
             )
             if not moved:
                 raise Conflict("it has just changed: look again", code="changed")
-            if message.hold is None:
-                work.emit(requested(message))
+            work.emit(wake_up(message))
             return replace(message, state=State.QUEUED, estimated_send_at=estimate)
 
         return self._change(caller, public_id, change, once)[0]
@@ -386,6 +391,14 @@ def requested(message: Message) -> Event:
         timestamp=message.queued_at,
     )
     return Event(payload, group=str(message.connection_id), row=message.id)
+
+
+def wake_up(message: Message) -> Event:
+    """The event that sets a queued message going: its media come first."""
+    if message.hold is Hold.MEDIA:
+        payload = MediaRequested(message_id=message.id)
+        return Event(payload, group=str(message.connection_id), row=message.id)
+    return requested(message)
 
 
 def waiting(message: Message) -> Waiting:

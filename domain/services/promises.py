@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain.connections import Connection, ConnectionId, ConnectionState
-from domain.messages import MessageId
+from domain.messages import Message, MessageId
 from domain.pacing import Admission, BucketView, Waiting, at_pace, sends_before, slot_after
 from domain.ports import RoomUnavailable, WaitingRoom
 from domain.repositories import UnitOfWork
@@ -50,13 +50,25 @@ class Promises:
 
     def next(self, connection: Connection, priority: int) -> datetime | None:
         """When one more message leaves; None while sending or the connection is off."""
-        if not self._rules.enabled or connection.state is not ConnectionState.ACTIVE:
+        if not self._goes(connection):
             return None
         if connection.id not in self._forecasts:
             self._forecasts[connection.id] = self._forecast(connection)
         return self._forecasts[connection.id].promise(priority)
 
-    def _forecast(self, connection: Connection) -> Forecast:
+    def late(self, connection: Connection, message: Message) -> datetime | None:
+        """When a message leaves that was numbered before others and joins the queue only now: it
+        goes before the younger ones of its priority."""
+        if not self._goes(connection):
+            return None
+        return self._forecast(connection, (message.priority, message.id)).promise(message.priority)
+
+    def _goes(self, connection: Connection) -> bool:
+        return self._rules.enabled and connection.state is ConnectionState.ACTIVE
+
+    def _forecast(
+        self, connection: Connection, before: tuple[int, MessageId] | None = None
+    ) -> Forecast:
         """With Redis away, the ledger's last slot stands in for the bucket."""
         interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
         queue = self._work.queue
@@ -66,8 +78,10 @@ class Promises:
         except RoomUnavailable:
             last = self._work.connections.last_slot(connection.id)
             free = max(self.now, last + interval) if last else self.now
-            return Forecast(None, free, interval, dict(queue.ahead(connection.id, frozenset())))
-        ahead = queue.ahead(connection.id, bucket.begun)
+            return Forecast(
+                None, free, interval, dict(queue.ahead(connection.id, frozenset(), before))
+            )
+        ahead = queue.ahead(connection.id, bucket.begun, before)
         return Forecast(bucket, self.now, interval, dict(ahead))
 
 

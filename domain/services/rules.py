@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.connections import Connection, ConnectionState
+from domain.media import MediaHosts
 from domain.pacing import Pace, interval_ms
 
 
@@ -22,6 +23,7 @@ class SendingRules:
     wake_after: timedelta = timedelta(seconds=30)
     # How long after its estimate an admitted row is looked at again.
     overdue_after: timedelta = timedelta(seconds=60)
+    media_hosts: MediaHosts = MediaHosts.parse(("s3.amazonaws.com", "*.amazonaws.com"))  # noqa: RUF009  # frozen
 
     def pace(self, connection: Connection) -> Pace:
         """How this connection may send: its own rate and burst, else the settings'."""

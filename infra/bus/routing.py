@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from domain.events import (
     ConversationRead,
+    MediaRequested,
     MessageReleased,
     MessageRequested,
     Payload,
@@ -33,6 +34,7 @@ ROUTES = (
     Route(SyncDue, "sync_connection", "inbound"),
     Route(UnsendRequested, "unsend_message", "messages"),
     Route(ConversationRead, "tell_read", "inbound"),
+    Route(MediaRequested, "stage_media", "imports"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )
 

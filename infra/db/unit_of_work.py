@@ -21,6 +21,7 @@ from domain.repositories import (
     AccountRepository,
     ApiKeyRepository,
     AuditRepository,
+    BannedWordRepository,
     ConnectionRepository,
     ConversationRepository,
     DepartureRepository,
@@ -29,6 +30,7 @@ from domain.repositories import (
     IdempotencyRepository,
     LedgerRepository,
     LinkRepository,
+    MediaRepository,
     MergeRepository,
     MessageRepository,
     QueueRepository,
@@ -50,11 +52,13 @@ from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.links import SqlLinkRepository
+from infra.db.repositories.media import SqlMediaRepository
 from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.queue import SqlQueueRepository
 from infra.db.repositories.saved_views import SqlSavedViewRepository
+from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
 from infra.db.repositories.threads import SqlThreadRepository
@@ -90,6 +94,8 @@ class SqlUnitOfWork:
     threads: ThreadRepository
     saved_views: SavedViewRepository
     unsending: UnsendingRepository
+    media: MediaRepository
+    banned_words: BannedWordRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -120,6 +126,8 @@ class SqlUnitOfWork:
         self.threads = SqlThreadRepository(self._session, self._cipher)
         self.saved_views = SqlSavedViewRepository(self._session)
         self.unsending = SqlUnsendingRepository(self._session, self._cipher)
+        self.media = SqlMediaRepository(self._session, self._cipher)
+        self.banned_words = SqlBannedWordRepository(self._session)
         return self
 
     def __exit__(

@@ -27,6 +27,7 @@ STRAY = {
     "aws": ("SQS_QUEUE_URL_PREFIX",),
     "simulator": ("ONLYFANS_API_KEY",),
 }
+DEFAULT_MEDIA_HOSTS = ",".join(Settings.model_fields["media_allowed_hosts"].default)
 DEMO_EMAIL = "demo@huntaze.example"
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that can be taken for another
 
@@ -71,6 +72,11 @@ def child_environment(
     if "simulator" in ours:
         environment["ONLYFANS_API_URL"] = f"http://127.0.0.1:{ports.simulator}/api"
         environment["ONLYFANS_API_KEY"] = kept["ONLYFANS_API_KEY"]
+    # Demo media lie in the emulator's bucket and at the simulator.
+    own = {"aws": ports.aws, "simulator": ports.simulator}
+    origins = [f"http://127.0.0.1:{own[name]}" for name in sorted(own.keys() & ours)]
+    hosts = given.get("MEDIA_ALLOWED_HOSTS") or DEFAULT_MEDIA_HOSTS
+    environment["MEDIA_ALLOWED_HOSTS"] = ",".join([hosts, *origins])
     defaults = {
         "PORT": str(ports.web),
         "PUBLIC_URL": f"http://127.0.0.1:{ports.web}",

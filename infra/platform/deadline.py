@@ -7,7 +7,7 @@ accounts, proxies from the environment, redirects and decompression, none of whi
 
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -16,6 +16,8 @@ from typing import Any
 
 import httpcore2
 
+# host, port, seconds -> addresses
+Resolve = Callable[[str, int, float], list[str]]
 ANSWER_MAX_BYTES = 1024 * 1024
 CONNECT_SECONDS = 3.0
 # Below the 60 s after which common load balancers close an idle connection, above the 6 s between
@@ -65,7 +67,7 @@ class DeadlineClient:
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=_DeadlineBackend(),
+            network_backend=DeadlineBackend(),
         )
 
     def call(
@@ -81,19 +83,12 @@ class DeadlineClient:
 
         Raises one of NEVER_LEFT when no request left, AnswerTooLarge, or another exception of
         httpcore2 when the request may have arrived."""
-        now = monotonic()
-        instants = {
-            "connect": min(ends_at, now + CONNECT_SECONDS),
-            "write": ends_at,
-            "read": ends_at,
-            "pool": max(0.0, min(ends_at - now, 1.0)),  # the only duration: the pool's own
-        }
         with self._pool.stream(
             method,
             url,
             headers=list(headers.items()),
             content=content,
-            extensions={"timeout": instants},
+            extensions={"timeout": instants(ends_at)},
         ) as response:
             body = bytearray()
             for part in response.iter_stream():
@@ -153,11 +148,14 @@ class _DeadlineStream(httpcore2.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class _DeadlineBackend(httpcore2.NetworkBackend):
-    """Connects by an instant, name resolution and all addresses of the name included."""
+class DeadlineBackend(httpcore2.NetworkBackend):
+    """Connects by an instant, name resolution and all addresses of the name included.
 
-    def __init__(self) -> None:
+    `resolve` gives the addresses, in the order to try: nothing else is ever connected to."""
+
+    def __init__(self, resolve: Resolve | None = None) -> None:
         self._tcp = httpcore2.SyncBackend()
+        self._resolve = resolve or addresses_of
 
     def connect_tcp(
         self,
@@ -167,7 +165,7 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        addresses = _resolve(host, port, _left(timeout, httpcore2.ConnectTimeout))
+        addresses = self._resolve(host, port, _left(timeout, httpcore2.ConnectTimeout))
         problem: Exception = httpcore2.ConnectError("the name has no address")
         for number, address in enumerate(addresses):
             # A black hole among the addresses leaves time for those after it.
@@ -181,6 +179,17 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         raise problem
 
 
+def instants(ends_at: float) -> dict[str, float]:
+    """The "timeouts" of one exchange that is over at `ends_at`, for a DeadlineBackend."""
+    now = monotonic()
+    return {
+        "connect": min(ends_at, now + CONNECT_SECONDS),
+        "write": ends_at,
+        "read": ends_at,
+        "pool": max(0.0, min(ends_at - now, 1.0)),  # the only duration: the pool's own
+    }
+
+
 def _left(ends_at: float | None, error: type[Exception]) -> float:
     assert ends_at is not None  # every call of this client gives all its instants
     left = ends_at - monotonic()
@@ -189,7 +198,7 @@ def _left(ends_at: float | None, error: type[Exception]) -> float:
     return left
 
 
-def _resolve(host: str, port: int, seconds: float) -> list[str]:
+def addresses_of(host: str, port: int, seconds: float) -> list[str]:
     """The name's addresses; getaddrinfo knows no timeout, so a thread may outlive the wait."""
     found: SimpleQueue[list[str] | OSError | UnicodeError] = SimpleQueue()
 

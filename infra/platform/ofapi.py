@@ -141,7 +141,7 @@ class OfapiPlatform:
 
 def _body(request: SendRequest) -> bytes:
     """The same bytes for the same message: the gateway compares them under one key."""
-    fields: dict[str, object] = {"text": request.text}
+    fields: dict[str, object] = {"text": request.text, "blockBannedWords": "strict_ban"}
     if request.price_cents:
         fields["price"] = request.price_cents / 100
     if request.media_ids:

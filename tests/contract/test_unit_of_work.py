@@ -273,6 +273,21 @@ def test_ahead_counts_what_is_queued_or_sending_but_not_held_or_begun(world: Wor
     assert first.id < second.id < sending.id
 
 
+def test_ahead_of_a_message_are_the_older_ones_of_its_priority_and_all_others(
+    world: World,
+) -> None:
+    queued(world, priority=1)
+    queued(world, priority=5)
+    middle = queued(world, priority=5)
+    queued(world, priority=5)
+    queued(world, priority=8)
+
+    with world.open() as work:
+        ahead = work.queue.ahead(world.connection, frozenset(), (middle.priority, middle.id))
+
+    assert dict(ahead) == {1: 1, 5: 1, 8: 1}
+
+
 def test_admissible_rows_come_in_order_and_only_once(world: World) -> None:
     rows = [queued(world, priority=priority) for priority in (5, 1, 9)]
     queued(world, hold=Hold.MEDIA)
@@ -334,6 +349,59 @@ def test_a_held_message_and_a_paused_connection_are_not_claimed(world: World) ->
     with world.open() as work:
         assert [one.id for one in work.queue.overdue(10)] == [waits.id]
     assert claimed(world, waits) is not None
+
+
+def test_a_held_row_has_a_wake_up_that_pausing_leaves_alone(world: World) -> None:
+    held = queued(world, hold=Hold.MEDIA)
+    with world.open() as work:
+        work.connections.set_state(world.connection, ConnectionState.PAUSED, "by hand")
+        work.commit()
+    assert read(world, held).wake_after == held.wake_after is not None
+
+    with world.open() as work:
+        work.connections.set_state(world.connection, ConnectionState.ACTIVE, None)
+        work.commit()
+    assert read(world, held).wake_after == held.wake_after
+
+    world.let_time_pass(60 * MINUTE)
+    with world.open() as work:
+        assert list(work.queue.overdue(10)) == []
+
+
+def test_a_claim_brings_the_media_in_order_and_needs_each_of_them(world: World) -> None:
+    first = Attachment("image", "https://s3.amazonaws.com/a.png", "11")
+    second = Attachment("video", "https://s3.amazonaws.com/b.mp4", "ofapi_media_2")
+    bare = Attachment("image", "https://s3.amazonaws.com/c.png")
+    whole = queued(world, attachments=(second, first))
+    half = queued(world, attachments=(first, bare))
+
+    claim = claimed(world, whole)
+
+    assert claim is not None
+    assert claim.media_ids == ("ofapi_media_2", "11")
+    assert read(world, whole).attachments == (second, first)
+    assert claimed(world, half) is None
+    assert read(world, half).state is State.QUEUED
+
+
+def test_a_list_of_banned_words_is_the_owners_even_when_emptied(world: World) -> None:
+    def words(owner: OwnerId) -> object:
+        with world.open() as work:
+            return work.banned_words.of(owner)
+
+    def put(*listed: str) -> None:
+        with world.open() as work:
+            work.banned_words.replace(world.owner, listed)
+            work.commit()
+
+    assert words(world.owner) is None
+    put("tea", "Coffee")
+    assert words(world.owner) == ["Coffee", "tea"]
+    assert words(OwnerId(world.owner + 1000)) is None
+    put("cocoa")
+    assert words(world.owner) == ["cocoa"]
+    put()
+    assert words(world.owner) == []
 
 
 def test_claims_and_pauses_at_once_neither_deadlock_nor_miss_each_other(world: World) -> None:

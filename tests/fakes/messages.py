@@ -44,7 +44,7 @@ class FakeMessageRepository(Rows):
             estimated_send_at=new.promised_at,
             delay=None,
             admitted_at=None,
-            wake_after=None if new.hold else self._due(wake_in),
+            wake_after=self._due(wake_in),
             wake_tries=0,
             lease_until=None,
             attempt_no=0,
@@ -115,6 +115,7 @@ class FakeMessageRepository(Rows):
         return (
             message.state is State.QUEUED
             and not message.hold
+            and all(one.media_id for one in message.attachments)
             and rows.connections[message.connection_id].state is ConnectionState.ACTIVE
             and rows.fans[message.fan_id].platform_user_id is not None
             and (message.campaign_id is None or campaign is CampaignStatus.ACTIVE)

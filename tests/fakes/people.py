@@ -87,7 +87,8 @@ class FakeConnectionRepository:
         for message in list(rows.messages.values()):
             if message.connection_id == connection_id and message.state is State.QUEUED:
                 delay = message.delay if due else message.delay or Delay.PAUSED
-                rows.messages[message.id] = replace(message, wake_after=due, delay=delay)
+                wake_after = message.wake_after if message.hold else due
+                rows.messages[message.id] = replace(message, wake_after=wake_after, delay=delay)
         return True
 
     def learn(

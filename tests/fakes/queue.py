@@ -27,7 +27,12 @@ class FakeQueueRepository(Rows):
             if one.connection_id == connection_id and one.state is State.QUEUED and not one.hold
         ]
 
-    def ahead(self, connection_id: ConnectionId, begun: frozenset[MessageId]) -> Mapping[int, int]:
+    def ahead(
+        self,
+        connection_id: ConnectionId,
+        begun: frozenset[MessageId],
+        before: tuple[int, MessageId] | None = None,
+    ) -> Mapping[int, int]:
         return Counter(
             one.priority
             for one in self._all
@@ -35,6 +40,7 @@ class FakeQueueRepository(Rows):
             and one.state in {State.QUEUED, State.SENDING}
             and not one.hold
             and one.id not in begun
+            and not (before and one.priority == before[0] and one.id >= before[1])
         )
 
     def admissible(

@@ -1,6 +1,6 @@
 """What the fake database holds, and who may write to it: one transaction at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import count
@@ -44,6 +44,7 @@ class Tables:
     attempts: dict[MessageId, tuple[Attempt, ...]] = field(default_factory=dict)
     replies: dict[tuple[UserId, str], Reply] = field(default_factory=dict)
     audit: dict[int, tuple[OwnerId, AuditLine]] = field(default_factory=dict)
+    banned_words: dict[OwnerId, Sequence[str]] = field(default_factory=dict)
 
     def copy(self) -> "Tables":
         return Tables(**{one.name: dict(getattr(self, one.name)) for one in fields(self)})
@@ -119,5 +120,6 @@ def claim_of(rows: Tables, message: Message, attempt_no: int) -> Claim:
         platform_user_id=fan.platform_user_id or "",
         text=message.text,
         price_cents=message.price_cents,
+        media_ids=tuple(one.media_id for one in message.attachments if one.media_id),
         queued_at=message.queued_at,
     )

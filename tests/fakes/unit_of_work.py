@@ -14,6 +14,7 @@ from domain.messages import Message, MessageId
 from domain.ports import Bus
 from domain.repositories import (
     AuditRepository,
+    BannedWordRepository,
     ConnectionRepository,
     FanRepository,
     IdempotencyRepository,
@@ -33,6 +34,7 @@ from tests.fakes.people import (
     FakeUserRepository,
 )
 from tests.fakes.queue import FakeQueueRepository
+from tests.fakes.screening import FakeBannedWordRepository
 from tests.fakes.tables import Session, Store
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -49,6 +51,7 @@ class FakeUnitOfWork:
     idempotency: IdempotencyRepository
     ledger: LedgerRepository
     audit: AuditRepository
+    banned_words: BannedWordRepository
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self._session = session = Session(store)
@@ -62,6 +65,7 @@ class FakeUnitOfWork:
         self.idempotency = FakeIdempotencyRepository(session)
         self.ledger = FakeLedgerRepository(session)
         self.audit = FakeAuditRepository(session)
+        self.banned_words = FakeBannedWordRepository(session)
 
     def __enter__(self) -> Self:
         return self

@@ -364,3 +364,22 @@ def test_a_list_whose_pages_go_round_in_circles_is_no_list():
         pytest.raises(PlatformUnavailable, match="do not lead on"),
     ):
         platform.recent_messages("acct_1", None, "42", newer_than=LONG_AGO, deadline=LONG)
+
+
+def test_every_send_asks_the_gateway_to_refuse_banned_words_in_the_same_bytes():
+    bodies: list[bytes] = []
+
+    def keep(connection: socket.socket) -> None:
+        with connection.makefile("rb") as incoming:
+            headers = b"".join(iter(incoming.readline, b"\r\n"))
+            length = re.search(rb"(?i)content-length: (\d+)", headers)
+            bodies.append(incoming.read(int(length[1])))
+            connection.sendall(OK)
+
+    request = SendRequest("acct_1", "secret", "42", "Hi", 697, ("11", "ofapi_media_x"), "key-1")
+    for _ in range(2):
+        with server(keep) as url, adapter(url) as platform:
+            assert platform.send(request, LONG).outcome is Outcome.SENT
+
+    body = b'{"text":"Hi","blockBannedWords":"strict_ban","price":6.97,'
+    assert bodies == [body + b'"mediaFiles":[11,"ofapi_media_x"]}'] * 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Select, func, literal, or_, select, tuple_
 from sqlalchemy import text as sql
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from domain.paging import TOTAL_MAX
 from domain.segments import PART_MIN, REGULAR, FanFilter, FanSort
@@ -30,11 +30,20 @@ class Order:
     kind: Callable[[Any], Any]
     descending: bool
 
-    def query(self, cursor: str | None) -> Select[Any]:
-        """Rows of (fan, sort key), from the cursor on."""
+    def query(
+        self, conditions: Sequence[ColumnElement[bool]], cursor: str | None, *, few: bool
+    ) -> Select[Any]:
+        """Rows of (fan, sort key), from the cursor on. With `few`, the fans that pass are found
+        first and sorted then: walking the order would pass over all the others."""
         key = FanRow.id if self.key is None else self.key
-        columns = [key] if self.key is None else [key, FanRow.id]
-        found = select(FanRow, key.label("sort_key"))
+        found = select(FanRow, key.label("sort_key")).where(*conditions)
+        columns: list[Any] = [key, FanRow.id]
+        if few:
+            fenced = found.offset(0).subquery()
+            found = select(aliased(FanRow, fenced), fenced.c.sort_key)
+            columns = [fenced.c.sort_key, fenced.c.id]
+        if self.key is None:
+            columns.pop()
         if cursor is not None:
             found = found.where(self._behind(columns, cursor))
         return found.order_by(*(one.desc() if self.descending else one.asc() for one in columns))

@@ -142,10 +142,11 @@ class SqlFanRepository:
         sort: FanSort = FanSort.NEWEST,
     ) -> Page[Fan]:
         order = ORDERS[sort]
-        query = order.query(cursor).where(*those(owner_id, filters)).limit(limit + 1)
         plan_anew(self._session)
         total, is_capped = count(self._session, owner_id, filters)
-        rows = self._session.execute(query).all()
+        few = not is_capped and any(one.record() for one in filters)
+        query = order.query(those(owner_id, filters), cursor, few=few)
+        rows = self._session.execute(query.limit(limit + 1)).all()
         more = order.cursor(*rows[limit - 1]) if len(rows) > limit else None
         return Page([fan_of(row) for row, _ in rows[:limit]], total, is_capped, more)
 

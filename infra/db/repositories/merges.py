@@ -19,7 +19,7 @@ from infra.db.repositories.fans import fan_of
 from infra.db.tables import FanMergeRow, FanRow
 
 # Fans looked at by one query, and queries by one page: a page costs the same whatever it finds.
-WINDOW, WINDOWS = 2000, 5
+WINDOW, WINDOWS = 2000, 2
 NEWEST_ID = 2**63 - 1
 # Each of a window's fans asks three indexes for an older fan like itself.
 DUPLICATES = sql(

@@ -45,6 +45,7 @@ from infra.db.repositories.rows import (
     SAID,
     SENDING,
     UNKNOWN,
+    attachment_json,
     attempts_of,
     changed,
     claim_of,
@@ -72,6 +73,8 @@ CLAIM = sql(
       JOIN fans f ON f.id = m.fan_id
       WHERE m.id = :id AND m.state = 'queued' AND m.hold IS NULL
         AND f.platform_user_id IS NOT NULL
+        -- Never without its media, whatever became of the hold.
+        AND NOT jsonb_path_exists(m.attachments, '$[*] ? (!exists(@.mediaId))')
         AND (m.campaign_id IS NULL OR EXISTS (
           SELECT FROM campaigns k WHERE k.id = m.campaign_id AND k.status = 'active' FOR SHARE))
       FOR NO KEY UPDATE OF m
@@ -84,7 +87,7 @@ CLAIM = sql(
       admitted_at = coalesce(m.admitted_at, now())
     FROM found WHERE m.id = found.id
     RETURNING m.id, m.public_id, m.user_id, m.connection_id, m.campaign_id, m.fan_id, m.priority,
-      m.attempt_no, m.failures, m.key_no, m.text, m.price_cents, m.queued_at,
+      m.attempt_no, m.failures, m.key_no, m.text, m.price_cents, m.attachments, m.queued_at,
       found.account_id, found.access_key, found.platform_user_id
     """
 )
@@ -171,7 +174,7 @@ class SqlMessageRepository:
             direction="out",
             text=new.text,
             price_cents=new.price_cents,
-            attachments=[{"type": item.type, "url": item.url} for item in new.attachments],
+            attachments=[attachment_json(item) for item in new.attachments],
             metadata_=dict(new.metadata),
             priority=new.priority,
             state=QUEUED,
@@ -180,7 +183,7 @@ class SqlMessageRepository:
             created_at=new.queued_at,
             promised_at=new.promised_at,
             estimated_send_at=new.promised_at,
-            wake_after=None if new.hold else func.now() + wake_in,
+            wake_after=func.now() + wake_in,
             sent_by_ai=new.sent_by_ai,
         )
         try:

@@ -179,7 +179,11 @@ class SqlConnectionRepository:
             return False
         self._session.execute(
             update(MessageRow)
-            .where(MessageRow.connection_id == connection_id, MessageRow.state == "queued")
+            .where(
+                MessageRow.connection_id == connection_id,
+                MessageRow.state == "queued",
+                MessageRow.hold.is_(None),
+            )
             .values(wake_after=func.now() if state is ConnectionState.ACTIVE else None)
         )
         if state is not ConnectionState.ACTIVE:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from domain.connections import Connection, ConnectionId
@@ -52,7 +52,16 @@ class SqlQueueRepository:
         self._session = session
         self._cipher = cipher
 
-    def ahead(self, connection_id: ConnectionId, begun: frozenset[MessageId]) -> Mapping[int, int]:
+    def ahead(
+        self,
+        connection_id: ConnectionId,
+        begun: frozenset[MessageId],
+        before: tuple[int, MessageId] | None = None,
+    ) -> Mapping[int, int]:
+        after: tuple[ColumnElement[bool], ...] = ()
+        if before is not None:
+            priority, message_id = before
+            after = (or_(MessageRow.priority != priority, MessageRow.id < message_id),)
         counted = self._session.execute(
             select(MessageRow.priority, func.count())
             .where(
@@ -60,6 +69,7 @@ class SqlQueueRepository:
                 MessageRow.state.in_([QUEUED, SENDING]),
                 MessageRow.hold.is_(None),
                 MessageRow.id.not_in(begun),
+                *after,
             )
             .group_by(MessageRow.priority)
         )

@@ -60,7 +60,7 @@ def message_of(row: MessageRow) -> Message:
         campaign_id=None if row.campaign_id is None else CampaignId(row.campaign_id),
         text=row.text,
         price_cents=row.price_cents,
-        attachments=tuple(Attachment(item["type"], item["url"]) for item in row.attachments),
+        attachments=tuple(map(attachment_of, row.attachments)),
         metadata=row.metadata_,
         priority=row.priority,
         state=State(row.state),
@@ -84,6 +84,15 @@ def message_of(row: MessageRow) -> Message:
         dead_lettered_at=row.dead_lettered_at,
         sent_by_ai=row.sent_by_ai,
     )
+
+
+def attachment_of(item: dict[str, Any]) -> Attachment:
+    return Attachment(item["type"], item["url"], item.get("mediaId"))
+
+
+def attachment_json(item: Attachment) -> dict[str, str]:
+    known = {"type": item.type, "url": item.url}
+    return known if item.media_id is None else known | {"mediaId": item.media_id}
 
 
 def attempt_of(row: AttemptRow) -> Attempt:
@@ -133,6 +142,7 @@ def claim_of(
         platform_user_id=fan.platform_user_id or "",
         text=message.text,
         price_cents=message.price_cents,
+        media_ids=tuple(item["mediaId"] for item in message.attachments if "mediaId" in item),
         queued_at=message.queued_at,
     )
 

@@ -82,7 +82,8 @@ class TierRulesRow(Row):
 
 
 class BannedWordRow(Row):
-    """A word that no message of this owner may contain."""
+    """A word that no message of this owner may contain. An empty one only says that the list is
+    the owner's own, though there may be nothing on it."""
 
     __tablename__ = "banned_words"
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)

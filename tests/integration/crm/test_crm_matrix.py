@@ -43,6 +43,9 @@ ROUTES: dict[str, Line] = {
     ),
     "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Settings
+    "GET /api/settings/banned-words": Line(Permission.READ),
+    "PUT /api/settings/banned-words": Line(Permission.MANAGE, {"words": ["coffee"]}),
     # Fans
     "GET /api/crm/fans": Line(Permission.READ),
     "POST /api/crm/fans/<int:fan_id>/link": Line(
@@ -63,6 +66,31 @@ ROUTES: dict[str, Line] = {
     "POST /api/crm/views": Line(Permission.EDIT, {"name": "Mine", "filter": {}}),
     "PUT /api/crm/views/<int:view_id>": Line(Permission.EDIT, {"name": "Yours"}),
     "DELETE /api/crm/views/<int:view_id>": Line(Permission.EDIT),
+    "POST /api/crm/fans": Line(
+        Permission.EDIT, {"name": "New", "platform": "onlyfans", "handle": "new"}
+    ),
+    "GET /api/crm/fans/<int:fan_id>": Line(Permission.READ),
+    "PUT /api/crm/fans/<int:fan_id>": Line(Permission.EDIT, {"notes": "kind"}),
+    "GET /api/crm/fans/<int:fan_id>/changes": Line(Permission.READ),
+    "GET /api/crm/fans/<int:fan_id>/export": Line(Permission.EXPORT),
+    "POST /api/crm/fans/tags": Line(Permission.EDIT, {"filter": {}, "add": ["vip"]}),
+    "GET /api/crm/tags": Line(Permission.READ),
+    "GET /api/crm/fans/duplicates": Line(Permission.READ),
+    "POST /api/crm/fans/<int:fan_id>/merge": Line(Permission.EDIT, {"otherId": 1_000_000}),
+    "GET /api/crm/merges": Line(Permission.READ),
+    "POST /api/crm/merges/<int:merge_id>/undo": Line(Permission.EDIT),
+    "DELETE /api/crm/fans/<int:fan_id>": Line(Permission.EDIT),
+    "POST /api/crm/fans/<int:fan_id>/restore": Line(Permission.EDIT),
+    "GET /api/crm/segments": Line(Permission.READ),
+    "POST /api/crm/segments": Line(Permission.EDIT, {"name": "New", "filter": {}}),
+    "GET /api/crm/segments/<int:segment_id>": Line(Permission.READ),
+    "PUT /api/crm/segments/<int:segment_id>": Line(Permission.EDIT, {"name": "Other"}),
+    "DELETE /api/crm/segments/<int:segment_id>": Line(Permission.EDIT),
+    "GET /api/crm/tier-rules": Line(Permission.READ),
+    "PUT /api/crm/tier-rules": Line(
+        Permission.MANAGE,
+        {"whaleCents": 1000, "spenderCents": 100, "quietDays": 30, "newDays": 14},
+    ),
     # Messages
     "POST /api/onlyfans/messages/send": Line(Permission.SEND, SEND),
     "GET /api/onlyfans/messages/status": Line(Permission.READ),
@@ -99,6 +127,9 @@ def ids(crm: Crm) -> dict[str, object]:
     key = crm.post("/api/keys", {"name": "CI"})
     view = crm.post("/api/crm/views", {"name": "All", "filter": {}})
     [talk] = crm.sql("SELECT id FROM conversations")
+    kept, other = (crm.fan(connection_id=None) for _ in range(2))
+    merged = crm.post(f"/api/crm/fans/{kept}/merge", {"otherId": other})
+    segment = crm.post("/api/crm/segments", {"name": "All", "filter": {}})
     with crm.services.open_unit_of_work() as work:
         leaving = work.users.add("leaving@example.com", "-", Role.CHATTER, crm.owner, "UTC")
         work.commit()
@@ -106,6 +137,8 @@ def ids(crm: Crm) -> dict[str, object]:
         "connection_id": crm.connection,
         "fan_id": fan,
         "conversation_id": talk.id,
+        "merge_id": merged.json["mergeId"],
+        "segment_id": segment.json["segment"]["id"],
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
         "user_id": leaving.id,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -68,6 +68,8 @@ def test_every_answer_is_documented_and_none_is_a_fault_of_ours(
         database=None,
     )
     def ask(case: Any) -> None:
+        # An id that spells another address, as `status` does, asks for that one.
+        assume("{" not in case.path or f"{case.method} {case.formatted_path}" not in SERVED)
         answer = case.call(headers=crm.bearer())
         case.validate_response(answer, checks=CHECKS)
 

@@ -26,6 +26,7 @@ from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.monitoring import MonitoringService, Probes
 from domain.services.rules import SendingRules
+from domain.services.screening import ScreeningService
 from domain.services.segments import SegmentService
 from domain.services.tiers import TierService
 from domain.services.users import UserService
@@ -209,6 +210,7 @@ def services_of(
         merges=MergeService(open_unit_of_work),
         segments=SegmentService(open_unit_of_work),
         tiers=TierService(open_unit_of_work),
+        screening=ScreeningService(open_unit_of_work),
         monitoring=MonitoringService(
             open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
         ),

@@ -156,6 +156,7 @@ def test_a_refused_request_leaves_its_key_free(world: World) -> None:
     assert world.send(headers=key).status_code == 202
 
 
+HOSTS = "use an https:// address of s3.amazonaws.com, *.amazonaws.com"
 FIELDS = [
     ("recipientId", 123, "use a string"),
     ("recipientId", None, "use a string"),
@@ -174,14 +175,18 @@ FIELDS = [
     ("content", None, "use a string"),
     ("content", "nul \x00", "remove the NUL or lone surrogate: it is no text"),
     ("content", "half \ud83d", "remove the NUL or lone surrogate: it is no text"),
-    ("mediaUrls", "https://a.example/b.png", "use a list"),
-    ("mediaUrls.0", ["http://a.example/b.png"], "use an https:// address"),
-    ("mediaUrls.0", ["https://user:pw@a.example/b.png"], "use an https:// address"),
-    ("mediaUrls.0", ["https://[broken"], "use an https:// address"),
-    ("mediaUrls.0", ["javascript:alert(1)"], "use an https:// address"),
+    ("mediaUrls", "https://s3.amazonaws.com/b.png", "use a list"),
+    ("mediaUrls.0", ["http://s3.amazonaws.com/b.png"], HOSTS),
+    ("mediaUrls.0", ["https://user:pw@s3.amazonaws.com/b.png"], HOSTS),
+    ("mediaUrls.0", ["https://[broken"], HOSTS),
+    ("mediaUrls.0", ["javascript:alert(1)"], HOSTS),
+    ("mediaUrls.0", ["https://a.example/b.png"], HOSTS),
+    ("mediaUrls.0", ["https://s3.amazonaws.com.a.example/b.png"], HOSTS),
+    ("mediaUrls.0", ["https://s3.amazonaws.com:8443/b.png"], HOSTS),
+    ("mediaUrls.0", ["https://169.254.169.254/latest/meta-data"], HOSTS),
     ("mediaUrls.0", [7], "use a string"),
-    ("mediaUrls.1", ["https://a.example/b", None], "use a string"),
-    ("mediaUrls", ["https://a.example/b.png"] * 21, "use at most 20 files"),
+    ("mediaUrls.1", ["https://s3.amazonaws.com/b", None], "use a string"),
+    ("mediaUrls", ["https://s3.amazonaws.com/b.png"] * 21, "use at most 20 files"),
     ("priority", 0, "use 1 (most urgent) to 10"),
     ("priority", 11, "use 1 (most urgent) to 10"),
     ("priority", 10**30, "use 1 (most urgent) to 10"),
