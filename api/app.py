@@ -16,6 +16,7 @@ from werkzeug.routing import IntegerConverter
 from api import auth, bodies, context, documents, errors, limits, metrics
 from api.audit import audit
 from api.connections import connections
+from api.conversations import conversations
 from api.events import events
 from api.fans import fans
 from api.health import health
@@ -25,9 +26,11 @@ from api.linking import linking
 from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.saved_views import saved_views
 from api.screening import screening
 from api.segments import segments
 from api.team import team
+from api.threads import threads
 from api.transactions import transactions
 from api.webhooks import webhooks
 from infra.logging import configure_logging
@@ -43,6 +46,8 @@ PERMISSIONS_POLICY = ", ".join(
         *("magnetometer", "microphone", "midi", "payment", "usb"),
     )
 )
+# Lists and rows, which clients look at again and again.
+TAGGED = "/api/crm/"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
@@ -102,6 +107,9 @@ def create_app(
         team,
         keys,
         audit,
+        conversations,
+        threads,
+        saved_views,
         health,
     ):
         app.register_blueprint(blueprint)
@@ -122,6 +130,7 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     """The same headers, one log line and one count for every answer."""
+    _answer_conditionally(response)
     _secure(response)
     response.headers["X-Request-Id"] = g.request_id
     seconds = time.perf_counter() - g.started
@@ -141,6 +150,15 @@ def _finish(response: Response) -> Response:
         )
     clear_contextvars()
     return response
+
+
+def _answer_conditionally(response: Response) -> None:
+    """What a client has already, by its ETag, is not sent again: 304. Polling costs little so."""
+    is_asked = request.method == "GET" and request.path.startswith(TAGGED)
+    # An answer with an ETag of its own says by it which version may be changed.
+    if is_asked and response.status_code == 200 and response.is_json and not response.get_etag()[0]:
+        response.add_etag()
+        response.make_conditional(request)
 
 
 def _secure(response: Response) -> None:

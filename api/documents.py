@@ -55,6 +55,13 @@ IF_MATCH = {
     "description": "The ETag that was read: refused (409 version_conflict) if it changed since.",
 }
 ETAG = {"description": "the version, quoted; for If-Match", "schema": {"type": "string"}}
+TAG = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of an earlier answer: 304 while nothing changed.",
+}
 
 
 def problems(*statuses: int) -> Responses:
@@ -123,7 +130,9 @@ def register(app: APIFlask, public: frozenset[str]) -> None:
         schemas |= error.pop("$defs")
         schemas["ErrorReply"] = error
         for path, operations in spec["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
+                if method == "get" and path.startswith("/api/crm/"):
+                    _tag(operation)
                 _complete(operation, is_public=path in public)
         return spec
 
@@ -162,6 +171,18 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
                         for name, told in QUOTA_HEADERS.items()
                     }
                 )
+
+
+def _tag(operation: dict[str, Any]) -> None:
+    """Answers carry an ETag, and are not repeated to who names it; except where the ETag is a
+    version, or the answer a file."""
+    content = operation["responses"]["200"].get("content", {})
+    if "x-etag" in operation or "application/json" not in content:
+        return
+    operation["parameters"].append(TAG)
+    tag = {"ETag": {"schema": {"type": "string"}}}
+    operation["responses"]["200"].setdefault("headers", {}).update(tag)
+    operation["responses"]["304"] = {"description": "As the answer with this ETag"}
 
 
 @documents.get("/docs")

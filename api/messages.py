@@ -10,7 +10,7 @@ from api.examples import messages as examples
 from api.schemas import messages as schemas
 from api.views import messages as views
 from api.views.messages import Reply
-from domain.messages import DIRECT_PRIORITY, Draft
+from domain.messages import DIRECT_PRIORITY, Draft, attachments_of
 
 messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag="Messages")
 
@@ -30,7 +30,7 @@ messages = Routes("messages", __name__, url_prefix="/api/onlyfans/messages", tag
 def send(body: schemas.SendRequest) -> Reply[schemas.Accepted]:
     draft = Draft(
         content=body.content,
-        media_urls=tuple(body.media_urls or ()),
+        attachments=attachments_of(body.media_urls or ()),
         priority=DIRECT_PRIORITY if body.priority is None else body.priority,
         price_cents=body.price_cents,
         metadata=body.metadata or {},
@@ -116,3 +116,21 @@ def retry(message_id: UUID) -> Reply[schemas.Queued]:
 def confirm(message_id: UUID) -> Reply[schemas.Queued]:
     result = services().messages.confirm_sent(caller(), message_id, now(), once())
     return views.reply(views.queued(result), 200, result)
+
+
+@messages.post("/<uuid:message_id>/unsend")
+@messages.output(
+    schemas.Unsending, 202, example=examples.UNSENDING, description="It will be taken back"
+)
+@messages.doc(
+    summary="Take a sent message back",
+    description="Only within 24 hours of sending, and not once the fan has bought it (409:"
+    " `not_sent`, `purchased`, `too_late`). It is `unsent` once the platform has agreed; should"
+    " that fail for 24 hours, errorCode is `unsend_failed`.",
+    responses=problems(400, 403, 404, 409, 422),
+    extensions=IDEMPOTENT,
+)
+def unsend(message_id: UUID) -> tuple[schemas.Unsending, int, dict[str, str]]:
+    asked = services().unsending.ask(caller(), message_id, now(), once())
+    headers = {"Idempotent-Replayed": "true"} if asked.replayed else {}
+    return views.unsending(asked), 202, headers

@@ -75,6 +75,18 @@ class SyncDue(Payload):
     connection_id: int
 
 
+class ConversationRead(Payload):
+    """A chat was read here; the platform is to be told."""
+
+    conversation_id: int
+
+
+class UnsendRequested(Payload):
+    """A sent message is to be taken back."""
+
+    message_id: int
+
+
 class MediaRequested(Payload):
     """A message waits for its media; the worker puts them into the account's vault."""
 
@@ -109,6 +121,8 @@ class Event:
         MessageRequested,
         MessageReleased,
         SyncDue,
+        UnsendRequested,
+        ConversationRead,
         MediaRequested,
         PlatformEventReceived,
         Probed,

@@ -4,13 +4,13 @@ The two tables here are the product's promise of "exactly once": TRANSITIONS say
 follow which, and RULES says what every answer of the platform does to a message.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from domain.campaigns import CampaignId
@@ -161,14 +161,31 @@ class Attachment:
 
 
 @dataclass(frozen=True)
+class DraftFields:
+    """What a request calls the parts of a draft, so that a refusal names them as it did. A text may
+    be empty beside an attachment where `blank_with_media` says so."""
+
+    text: str = "content"
+    media: str = "mediaUrls"
+    url: str = ""
+    blank_with_media: bool = False
+
+
+@dataclass(frozen=True)
 class Draft:
     """What a caller asks to send, checked by `validate`."""
 
     content: str
-    media_urls: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     priority: int = DIRECT_PRIORITY
     price_cents: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    sent_by_ai: bool = False
+    fields: DraftFields = DraftFields()
+
+    @property
+    def media_urls(self) -> tuple[str, ...]:
+        return tuple(one.url for one in self.attachments)
 
 
 @dataclass(frozen=True)
@@ -189,6 +206,7 @@ class NewMessage:
     hold: Hold | None
     queued_at: datetime
     promised_at: datetime | None
+    sent_by_ai: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,6 +248,7 @@ class Message:
     error_detail: str | None
     sent_at: datetime | None
     dead_lettered_at: datetime | None
+    sent_by_ai: bool = False
 
 
 @dataclass(frozen=True)
@@ -296,8 +315,8 @@ def validate(draft: Draft, metadata_bytes: int, hosts: MediaHosts) -> Draft:
     """
     content = normalised(draft.content)
     problems = [
-        *_content_problems(content),
-        *_media_problems(draft.media_urls, hosts),
+        *_content_problems(content, draft),
+        *_media_problems(draft.media_urls, draft.fields, hosts),
         *_price_problems(draft.price_cents, has_media=bool(draft.media_urls)),
     ]
     if not 1 <= draft.priority <= 10:
@@ -306,27 +325,30 @@ def validate(draft: Draft, metadata_bytes: int, hosts: MediaHosts) -> Draft:
         problems.append(FieldProblem("metadata", "use at most 4096 bytes of JSON"))
     if problems:
         raise Invalid(*problems)
-    return Draft(content, draft.media_urls, draft.priority, draft.price_cents, draft.metadata)
+    return replace(draft, content=content)
 
 
-def _content_problems(content: str) -> list[FieldProblem]:
-    if not content.strip():
-        return [FieldProblem("content", "write at least one visible character")]
+def _content_problems(content: str, draft: Draft) -> list[FieldProblem]:
+    name = draft.fields.text
+    if not content.strip() and not (draft.attachments and draft.fields.blank_with_media):
+        return [FieldProblem(name, "write at least one visible character")]
     if len(content) > CONTENT_MAX:
-        return [FieldProblem("content", f"use at most {CONTENT_MAX} characters")]
+        return [FieldProblem(name, f"use at most {CONTENT_MAX} characters")]
     if "\x00" in content:
-        return [FieldProblem("content", "remove the NUL character")]
+        return [FieldProblem(name, "remove the NUL character")]
     if any("\ud800" <= char <= "\udfff" for char in content):
-        return [FieldProblem("content", "remove the lone surrogate: it is not a character")]
+        return [FieldProblem(name, "remove the lone surrogate: it is not a character")]
     return []
 
 
-def _media_problems(urls: Sequence[str], hosts: MediaHosts) -> list[FieldProblem]:
+def _media_problems(
+    urls: Sequence[str], fields: DraftFields, hosts: MediaHosts
+) -> list[FieldProblem]:
     problems = []
     if len(urls) > MEDIA_MAX:
-        problems.append(FieldProblem("mediaUrls", f"use at most {MEDIA_MAX} files"))
+        problems.append(FieldProblem(fields.media, f"use at most {MEDIA_MAX} files"))
     problems += [
-        FieldProblem(f"mediaUrls.{number}", f"use an https:// address of {hosts}")
+        FieldProblem(f"{fields.media}.{number}{fields.url}", f"use an https:// address of {hosts}")
         for number, url in enumerate(urls[:MEDIA_MAX])
         if not hosts.permits(url)
     ]
@@ -349,7 +371,8 @@ def attachments_of(media_urls: Sequence[str]) -> tuple[Attachment, ...]:
 
 
 def _media_type(url: str) -> str:
-    ending = urlsplit(url).path.rpartition(".")[2].lower()
+    # Not parsed here: an address that is none is refused by `validate`, with its name.
+    ending = re.split(r"[?#]", url)[0].rpartition(".")[2].lower()
     if ending in {"mp4", "mov", "webm", "m4v"}:
         return "video"
     return "audio" if ending in {"mp3", "m4a", "wav", "ogg"} else "image"

@@ -56,6 +56,10 @@ class Notice:
     remedy: str
 
 
+ACCEPTED = Notice(
+    WAITING, "stored; it goes at its turn", "nothing to do: statusUrl tells how it goes"
+)
+
 _PAUSES: Mapping[ConnectionState, tuple[WaitReason, str]] = {
     ConnectionState.PAUSED: (WaitReason.CONNECTION_PAUSED, "the account is paused: resume it"),
     ConnectionState.PAUSED_AUTH: (

@@ -17,6 +17,7 @@ from domain.repositories import OpenUnitOfWork
 from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
 from domain.services.connections import ConnectionService
+from domain.services.conversations import ConversationService
 from domain.services.delivery import DeliveryService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
@@ -31,12 +32,16 @@ from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.money import MoneyService
 from domain.services.monitoring import MonitoringService, Probes
+from domain.services.read_marks import ReadMarkService
 from domain.services.rules import SendingRules
+from domain.services.saved_views import SavedViewService
 from domain.services.screening import ScreeningService
 from domain.services.segments import SegmentService
 from domain.services.sync import SyncService
 from domain.services.team import TeamService
+from domain.services.threads import ThreadService
 from domain.services.tiers import TierService
+from domain.services.unsending import UnsendingService
 from domain.services.users import UserService
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
@@ -110,6 +115,11 @@ class Services:
     tiers: TierService
     inbound: InboundService
     money: MoneyService
+    conversations: ConversationService
+    threads: ThreadService
+    saved_views: SavedViewService
+    read_marks: ReadMarkService
+    unsending: UnsendingService
     monitoring: MonitoringService
     media: MediaService
     screening: ScreeningService
@@ -210,6 +220,9 @@ def build(
         every=timedelta(seconds=settings.sync_every_seconds),
     )
     tiers = TierService(open_unit_of_work)
+    threads = ThreadService(open_unit_of_work, room, rules)
+    read_marks = ReadMarkService(open_unit_of_work, accounts, journal)
+    unsending = UnsendingService(open_unit_of_work, accounts, journal)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
     hasher = Argon2PasswordHasher()
     users = UserService(open_unit_of_work, hasher, tokens)
@@ -267,15 +280,22 @@ def build(
         inbound=inbound,
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
-        media=media,
-        screening=ScreeningService(open_unit_of_work),
         sweeps={
             "media": media.wake_overdue,
             "platform_events": inbound.wake_events,
             "event_bodies": inbound.forget_bodies,
+            "read_marks": read_marks.sweep,
             "sync": sync.announce_due,
             "tiers": tiers.sweep,
+            "unsending": unsending.sweep,
         },
+        conversations=ConversationService(open_unit_of_work, messages, threads),
+        threads=threads,
+        saved_views=SavedViewService(open_unit_of_work),
+        read_marks=read_marks,
+        unsending=unsending,
+        media=media,
+        screening=ScreeningService(open_unit_of_work),
     )
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from domain.events import MessageReleased, MessageRequested
-from domain.messages import Attempt, Draft, Message
+from domain.messages import Attempt, Draft, Message, attachments_of
 from domain.pacing import Permit, RoomRules, Waiting
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService
 from domain.services.healing import HealingService
-from domain.services.messages import MessageService, SendResult, waiting
+from domain.services.messages import MessageService, waiting
+from domain.services.results import SendResult
 from domain.services.rules import SendingRules
 from domain.users import Caller, Role, UserId
 from tests.fakes.bus import FakeBus
@@ -109,7 +110,8 @@ class Desk:
         self.at += timedelta(seconds=seconds)
 
     def send(self, text: str = "Hello", **changes: object) -> SendResult:
-        draft = replace(Draft(text), **changes)
+        attachments = attachments_of(changes.pop("media_urls", ()))
+        draft = replace(Draft(text, attachments), **changes)
         return self.messages.send_message(self.caller, f"fan_{self.fan}", draft, self.at)
 
     def work(self) -> None:

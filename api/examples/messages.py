@@ -26,6 +26,12 @@ ACCEPTED = {
     "statusUrl": f"/api/onlyfans/messages/{MESSAGE_ID}",
 }
 CANCELLED = {**QUEUED, "status": "cancelled", "estimatedSendTime": None}
+UNSENDING = {
+    "messageId": MESSAGE_ID,
+    "status": "delivered",
+    "unsending": True,
+    "until": "2025-11-02T12:00:06.031Z",
+}
 CONFIRMED = {**QUEUED, "status": "sent"}
 STATUS: dict[str, Any] = {
     "queueDepth": 42,

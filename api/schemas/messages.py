@@ -49,6 +49,15 @@ class Queued(Answered):
     estimated_send_time: Instant | None
 
 
+class Unsending(Answered):
+    """A message on its way back."""
+
+    message_id: UUID
+    status: str = Field(description="unsent once the platform has agreed")
+    unsending: bool
+    until: Instant = Field(description="after this the platform no longer takes it back")
+
+
 class Accepted(Queued):
     notice: NoticeView
     status_url: str

@@ -6,16 +6,14 @@ from api.schemas import messages as schemas
 from api.schemas.base import Answered
 from domain.fans import parse_recipient, recipient_id
 from domain.messages import Attempt
-from domain.notices import WAITING, Notice, Wait
-from domain.services.messages import MessageReport, SendResult
+from domain.notices import ACCEPTED, Notice, Wait
+from domain.services.messages import MessageReport
+from domain.services.results import SendResult
 from domain.services.status import QueueStatus
+from domain.services.unsending import Unsending
 
 Body = TypeVar("Body", bound=Answered)
 Reply = tuple[Body, int, dict[str, str]]
-
-ACCEPTED = Notice(
-    WAITING, "stored; it goes at its turn", "nothing to do: statusUrl tells how it goes"
-)
 
 
 def reply(body: Body, status: int, result: SendResult) -> Reply[Body]:
@@ -49,6 +47,14 @@ def accepted(result: SendResult) -> schemas.Accepted:
         **dict(stands),
         notice=notice(ACCEPTED),
         status_url=f"/api/onlyfans/messages/{stands.message_id}",
+    )
+
+
+def unsending(asked: Unsending) -> schemas.Unsending:
+    sent = asked.message.outgoing
+    assert sent is not None
+    return schemas.Unsending(
+        message_id=sent.public_id, status=sent.state, unsending=True, until=asked.until
     )
 
 

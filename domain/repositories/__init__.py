@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
+from domain.repositories.conversations import ConversationRepository, ReadMark
 from domain.repositories.fans import (
     FanChange,
     FanHistoryRepository,
@@ -48,10 +49,13 @@ from domain.repositories.people import (
     UserRepository,
 )
 from domain.repositories.purchases import PurchaseRepository
+from domain.repositories.saved_views import SavedView, SavedViewRepository
 from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.sync import SyncLease, SyncRepository
+from domain.repositories.threads import ThreadRepository
 from domain.repositories.transactions import TransactionRepository
+from domain.repositories.unsending import Unsend, UnsendingRepository
 
 __all__ = [
     "AccountRepository",
@@ -60,6 +64,7 @@ __all__ = [
     "AuditRepository",
     "BannedWordRepository",
     "ConnectionRepository",
+    "ConversationRepository",
     "DepartureRepository",
     "Doubtful",
     "Duplicate",
@@ -85,8 +90,11 @@ __all__ = [
     "PlatformEventRepository",
     "PurchaseRepository",
     "QueueRepository",
+    "ReadMark",
     "Recipient",
     "Result",
+    "SavedView",
+    "SavedViewRepository",
     "SegmentRepository",
     "SentMessage",
     "Staging",
@@ -95,9 +103,12 @@ __all__ = [
     "SyncLease",
     "SyncRepository",
     "TagCounts",
+    "ThreadRepository",
     "TierRepository",
     "TransactionRepository",
     "UnitOfWork",
+    "Unsend",
+    "UnsendingRepository",
     "Unsettled",
     "UserRepository",
 ]
@@ -123,6 +134,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    conversations: ConversationRepository
+    threads: ThreadRepository
+    saved_views: SavedViewRepository
+    unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository
     platform_events: PlatformEventRepository

@@ -38,23 +38,11 @@ from domain.ports import (
 )
 from domain.repositories import Once, OpenUnitOfWork, UnitOfWork
 from domain.services.promises import Promises, instant
+from domain.services.results import REFUSED, SendResult, queued, result_from, result_text
 from domain.services.rules import SendingRules
 from domain.services.screening import screen
 from domain.services.status import QueueStatus, StatusReader
 from domain.users import Caller, OwnerId, Permission
-
-
-@dataclass(frozen=True)
-class SendResult:
-    """What became of one request to send. `status` is `queued` or `failed`; with `error` nothing
-    was stored. `replayed` says that an Idempotency-Key brought back an earlier answer."""
-
-    message_id: PublicId | None
-    status: str
-    queued_at: datetime | None = None
-    estimated_send_at: datetime | None = None
-    error: str | None = None
-    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +55,7 @@ class MessageReport:
     attempts: Sequence[Attempt]
 
 
-REFUSED = SendResult(None, "failed")
-
+Addressee = Callable[[UnitOfWork], Fan]
 Change = Callable[[UnitOfWork, Message], Message]
 
 
@@ -97,16 +84,31 @@ class MessageService:
 
         Raises Invalid (fields), NotFound (recipient_not_found), Conflict (fan_not_linked,
         connection_disconnected, idempotency_*), Forbidden, Unavailable."""
+
+        def addressee(work: UnitOfWork) -> Fan:
+            return self.addressee(work, caller.owner_id, recipient)
+
+        return self.send_to(caller, addressee, draft, now, once)
+
+    def send_to(
+        self,
+        caller: Caller,
+        addressee: Addressee,
+        draft: Draft,
+        now: datetime,
+        once: Once | None = None,
+    ) -> SendResult:
+        """Like send_message, to the fan that `addressee` finds in the same transaction."""
         caller.require(Permission.SEND)
         draft = self.validate_message(draft)
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
-                return _result_from(stored)
-            fan = self._addressee(work, caller.owner_id, recipient)
+                return result_from(stored)
+            fan = addressee(work)
             message = self._accept(work, self._promises(work, now), fan, draft)
-            result = _queued(message)
+            result = queued(message)
             if once:
-                work.idempotency.store(caller.user_id, once, _result_text(result))
+                work.idempotency.store(caller.user_id, once, result_text(result))
             work.commit()
         return result
 
@@ -125,7 +127,7 @@ class MessageService:
                 work.connections.lock(connection_id)
             promises = self._promises(work, now)
             results = [
-                _queued(self._accept(work, promises, fan, draft)) if fan else refusal
+                queued(self._accept(work, promises, fan, draft)) if fan else refusal
                 for fan, draft, refusal in checked
             ]
             work.commit()
@@ -137,8 +139,8 @@ class MessageService:
         """One item of a batch: its fan, or why there is none."""
         try:
             draft = self.validate_message(draft)
-            fan = self._addressee(work, caller.owner_id, recipient)
-            screen(work, caller.owner_id, draft.content)
+            fan = self.addressee(work, caller.owner_id, recipient)
+            screen(work, caller.owner_id, draft.content, draft.fields.text)
             return fan, draft, REFUSED
         except (Invalid, NotFound, Conflict) as problem:
             return None, draft, replace(REFUSED, error=problem.message)
@@ -160,21 +162,21 @@ class MessageService:
         draft = self.validate_message(
             Draft(
                 content=payload.content,
-                media_urls=payload.media_urls or (),
+                attachments=attachments_of(payload.media_urls or ()),
                 priority=metadata.priority or Draft.priority,
             )
         )
         if not payload.user_id.isdigit():
             raise NotFound("userId is no number of ours", code="user_not_found")
         with self._open() as work:
-            fan = self._addressee(work, OwnerId(int(payload.user_id)), payload.recipient_id)
+            fan = self.addressee(work, OwnerId(int(payload.user_id)), payload.recipient_id)
             public_id = PublicId(payload.message_id)
             message = self._accept(work, self._promises(work, now), fan, draft, public_id)
             work.commit()
         return message
 
     @staticmethod
-    def _addressee(work: UnitOfWork, owner_id: OwnerId, recipient: str) -> Fan:
+    def addressee(work: UnitOfWork, owner_id: OwnerId, recipient: str) -> Fan:
         """The fan, if a message can reach it; raises NotFound or Conflict."""
         found = work.fans.recipient(owner_id, parse_recipient(recipient))
         if found is None:
@@ -204,9 +206,9 @@ class MessageService:
         """Store, number and promise one message, and announce it after the commit. Raises Invalid
         for banned words."""
         assert fan.connection_id is not None
-        screen(work, fan.owner_id, draft.content)
+        screen(work, fan.owner_id, draft.content, draft.fields.text)
         connection = work.connections.lock(fan.connection_id)
-        hold = Hold.MEDIA if draft.media_urls else None
+        hold = Hold.MEDIA if draft.attachments else None
         message = work.messages.add(
             NewMessage(
                 public_id=public_id or generate_message_id(),
@@ -217,12 +219,13 @@ class MessageService:
                 campaign_id=None,
                 text=draft.content,
                 price_cents=draft.price_cents,
-                attachments=attachments_of(draft.media_urls),
+                attachments=draft.attachments,
                 metadata=draft.metadata,
                 priority=draft.priority,
                 hold=hold,
                 queued_at=promises.now,
                 promised_at=None if hold else promises.next(connection, draft.priority),
+                sent_by_ai=draft.sent_by_ai,
             ),
             wake_in=self._rules.wake_after,
         )
@@ -320,7 +323,7 @@ class MessageService:
     ) -> tuple[SendResult, Message | None]:
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
-                return _result_from(stored), None
+                return result_from(stored), None
             found = work.messages.get(caller.owner_id, public_id)
             if found is None:
                 raise NotFound("no such message")
@@ -329,9 +332,9 @@ class MessageService:
             message = work.messages.lock(caller.owner_id, public_id)
             assert message is not None
             changed = change(work, message)
-            result = _queued(changed)
+            result = queued(changed)
             if once:
-                work.idempotency.store(caller.user_id, once, _result_text(result))
+                work.idempotency.store(caller.user_id, once, result_text(result))
             work.commit()
         return result, changed
 
@@ -401,34 +404,3 @@ def wake_up(message: Message) -> Event:
 def waiting(message: Message) -> Waiting:
     """The message as the waiting room knows it."""
     return Waiting(message.id, message.priority, message.campaign_id)
-
-
-def _queued(message: Message) -> SendResult:
-    return SendResult(
-        message.public_id, message.state, message.queued_at, message.estimated_send_at
-    )
-
-
-def _result_text(result: SendResult) -> str:
-    def stamp(moment: datetime | None) -> str | None:
-        return moment.isoformat() if moment else None
-
-    return json.dumps(
-        [
-            str(result.message_id),
-            result.status,
-            stamp(result.queued_at),
-            stamp(result.estimated_send_at),
-        ]
-    )
-
-
-def _result_from(text: str) -> SendResult:
-    message_id, status, queued_at, estimate = json.loads(text)
-    return SendResult(
-        PublicId(UUID(message_id)),
-        status,
-        datetime.fromisoformat(queued_at) if queued_at else None,
-        datetime.fromisoformat(estimate) if estimate else None,
-        replayed=True,
-    )

@@ -7,6 +7,7 @@ An event has one route; only the probe visits every queue. To add one: a line he
 from dataclasses import dataclass
 
 from domain.events import (
+    ConversationRead,
     MediaRequested,
     MessageReleased,
     MessageRequested,
@@ -14,6 +15,7 @@ from domain.events import (
     PlatformEventReceived,
     Probed,
     SyncDue,
+    UnsendRequested,
 )
 from infra.settings import QUEUES
 
@@ -31,6 +33,8 @@ ROUTES = (
     Route(MessageRequested, "deliver_requested", "messages"),
     Route(MessageReleased, "deliver_released", "messages"),
     Route(SyncDue, "sync_connection", "inbound"),
+    Route(UnsendRequested, "unsend_message", "messages"),
+    Route(ConversationRead, "tell_read", "inbound"),
     Route(MediaRequested, "stage_media", "imports"),
     Route(PlatformEventReceived, "handle_platform_event", "inbound"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),

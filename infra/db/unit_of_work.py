@@ -23,6 +23,7 @@ from domain.repositories import (
     AuditRepository,
     BannedWordRepository,
     ConnectionRepository,
+    ConversationRepository,
     DepartureRepository,
     FanHistoryRepository,
     FanRepository,
@@ -36,16 +37,20 @@ from domain.repositories import (
     PlatformEventRepository,
     PurchaseRepository,
     QueueRepository,
+    SavedViewRepository,
     SegmentRepository,
     SyncRepository,
+    ThreadRepository,
     TierRepository,
     TransactionRepository,
+    UnsendingRepository,
     UserRepository,
 )
 from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
+from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
@@ -59,11 +64,14 @@ from infra.db.repositories.people import SqlConnectionRepository, SqlUserReposit
 from infra.db.repositories.platform_events import SqlPlatformEventRepository
 from infra.db.repositories.purchases import SqlPurchaseRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.saved_views import SqlSavedViewRepository
 from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.sync import SqlSyncRepository
+from infra.db.repositories.threads import SqlThreadRepository
 from infra.db.repositories.tiers import SqlTierRepository
 from infra.db.repositories.transactions import SqlTransactionRepository
+from infra.db.repositories.unsending import SqlUnsendingRepository
 from infra.logging import correlation_id
 
 # The healing timer's first try after a refused publish.
@@ -90,6 +98,10 @@ class SqlUnitOfWork:
     accounts: AccountRepository
     links: LinkRepository
     sync: SyncRepository
+    conversations: ConversationRepository
+    threads: ThreadRepository
+    saved_views: SavedViewRepository
+    unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository
     platform_events: PlatformEventRepository
@@ -122,6 +134,10 @@ class SqlUnitOfWork:
         self.accounts = SqlAccountRepository(self._session, self._cipher)
         self.links = SqlLinkRepository(self._session)
         self.sync = SqlSyncRepository(self._session, self._cipher)
+        self.conversations = SqlConversationRepository(self._session, self._cipher)
+        self.threads = SqlThreadRepository(self._session, self._cipher)
+        self.saved_views = SqlSavedViewRepository(self._session)
+        self.unsending = SqlUnsendingRepository(self._session, self._cipher)
         self.media = SqlMediaRepository(self._session, self._cipher)
         self.banned_words = SqlBannedWordRepository(self._session)
         self.platform_events = SqlPlatformEventRepository(self._session)

@@ -12,6 +12,7 @@ from domain.messages import (
     METADATA_MAX_BYTES,
     TRANSITIONS,
     Draft,
+    DraftFields,
     Outcome,
     State,
     attachments_of,
@@ -26,8 +27,10 @@ from tests.sending import INTERVAL, START, Desk
 
 
 def problems(**changes: object) -> list[str]:
+    attachments = attachments_of(changes.pop("media_urls", ()))
+    draft = Draft(**({"content": "x", "attachments": attachments} | changes))
     with pytest.raises(Invalid) as refusal:
-        Desk().messages.validate_message(Draft(**({"content": "x"} | changes)))
+        Desk().messages.validate_message(draft)
     return [problem.field for problem in refusal.value.problems]
 
 
@@ -69,14 +72,25 @@ def test_lengths_count_code_points_after_normalising() -> None:
 
 
 def test_a_priced_message_with_media_is_good() -> None:
-    draft = Draft(
-        "x",
-        media_urls=("https://s3.amazonaws.com/a.MP4", "https://media.s3.amazonaws.com/b.mp3"),
-        price_cents=300,
+    attachments = attachments_of(
+        ("https://s3.amazonaws.com/a.MP4", "https://s3.amazonaws.com/b.mp3")
     )
+    draft = Draft("x", attachments, price_cents=300)
 
-    Desk().messages.validate_message(draft)
-    assert [one.type for one in attachments_of(draft.media_urls)] == ["video", "audio"]
+    assert Desk().messages.validate_message(draft) == draft
+    assert [one.type for one in attachments] == ["video", "audio"]
+
+
+def test_a_conversation_names_the_fields_as_its_request_does_and_needs_no_text_beside_media() -> (
+    None
+):
+    fields = DraftFields("text", "attachments", ".url", blank_with_media=True)
+    attachments = attachments_of(("http://example.com/a.png",))
+
+    assert problems(content="", fields=fields) == ["text"]
+    assert problems(content="", fields=fields, attachments=attachments) == ["attachments.0.url"]
+    with_media = Draft("", attachments_of(("https://s3.amazonaws.com/a.png",)), fields=fields)
+    assert Desk().messages.validate_message(with_media) == with_media
 
 
 def test_message_ids_are_random_uuids_of_version_4() -> None:

@@ -43,6 +43,7 @@ from infra.cipher import Cipher
 from infra.db.repositories.doubles import claim_id, take_over
 from infra.db.repositories.rows import (
     QUEUED,
+    SAID,
     SENDING,
     UNKNOWN,
     attachment_json,
@@ -53,7 +54,6 @@ from infra.db.repositories.rows import (
 )
 from infra.db.tables import (
     AttemptRow,
-    ConversationRow,
     MessageRow,
 )
 
@@ -185,6 +185,7 @@ class SqlMessageRepository:
             promised_at=new.promised_at,
             estimated_send_at=new.promised_at,
             wake_after=func.now() + wake_in,
+            sent_by_ai=new.sent_by_ai,
         )
         try:
             self._session.add(row)
@@ -193,12 +194,8 @@ class SqlMessageRepository:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None
             raise
-        changed(
-            self._session,
-            update(ConversationRow)
-            .where(ConversationRow.id == new.conversation_id)
-            .values(last_message_at=func.greatest(ConversationRow.last_message_at, new.queued_at)),
-        )
+        values = {"id": new.conversation_id, "at": new.queued_at}
+        self._session.execute(SAID, values | {"is_direct": new.campaign_id is None})
         return message_of(row)
 
     def get(self, owner_id: OwnerId, public_id: UUID) -> Message | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Executable, Row, Select, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from domain.campaigns import CampaignId
@@ -33,6 +34,16 @@ from infra.db.tables import (
 )
 
 QUEUED, SENDING, UNKNOWN = State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value
+# The newest message decides who spoke last, whatever order messages are stored in.
+SAID = sql(
+    """
+    UPDATE conversations SET
+      last_direction = CASE WHEN last_message_at > :at THEN last_direction ELSE 'out' END,
+      last_message_at = greatest(last_message_at, :at),
+      is_direct = is_direct OR :is_direct
+    WHERE id = :id
+    """
+)
 # Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
 UNSYNCHRONISED = {"synchronize_session": False}
 
@@ -54,7 +65,7 @@ def message_of(row: MessageRow) -> Message:
         priority=row.priority,
         state=State(row.state),
         hold=Hold(row.hold) if row.hold else None,
-        # What was sent elsewhere never queued here.
+        # What was written outside of Huntaze was never queued here.
         queued_at=row.queued_at or row.created_at,
         promised_at=row.promised_at,
         estimated_send_at=row.estimated_send_at,
@@ -71,6 +82,7 @@ def message_of(row: MessageRow) -> Message:
         error_detail=row.error_detail,
         sent_at=row.sent_at,
         dead_lettered_at=row.dead_lettered_at,
+        sent_by_ai=row.sent_by_ai,
     )
 
 

@@ -116,8 +116,24 @@ class MessageRow(Row):
         one_of("origin", "huntaze", "platform"),
         Index("ix_messages_conversation_id_created_at", "conversation_id", "created_at", "id"),
         Index("ix_messages_user_id_created_at", "user_id", "created_at", "id"),
-        Index("ix_messages_user_id_changed", "user_id", "changed"),
+        Index("ix_messages_connection_id_created_at", "connection_id", "created_at", "id"),
+        Index("ix_messages_user_id_changed", "user_id", "changed", "id"),
         Index("ix_messages_fan_id", "fan_id", "id"),
+        # What a fan got and bought, among the thousands of words that were said.
+        Index(
+            "ix_messages_media",
+            "fan_id",
+            "created_at",
+            "id",
+            postgresql_where=sql("direction = 'out' AND attachments <> '[]'::jsonb"),
+        ),
+        Index(
+            "ix_messages_purchased",
+            "fan_id",
+            "purchased_at",
+            "id",
+            postgresql_where=sql("purchased_at IS NOT NULL"),
+        ),
         Index(
             "ix_messages_user_id_search",
             "user_id",
@@ -167,12 +183,8 @@ class MessageRow(Row):
             "failed_at",
             postgresql_where=sql("failed_at IS NOT NULL"),
         ),
-        Index(
-            "ix_messages_user_id_state",
-            "user_id",
-            "state",
-            postgresql_where=sql("state IN ('queued', 'sending', 'unknown', 'failed')"),
-        ),
+        # Incoming messages have no state and stand here too: what fans wrote, newest first.
+        Index("ix_messages_user_id_state", "user_id", "state", "created_at", "id"),
     )
 
 

@@ -133,6 +133,12 @@ class FanRow(Row):
         Index("ix_fans_user_id_name", "user_id", sql("lower(name)"), "id", postgresql_where=LIVE),
         Index("ix_fans_user_id_tier", "user_id", "tier", "id", postgresql_where=LIVE),
         Index("ix_fans_user_id_email", "user_id", sql("lower(email)"), postgresql_where=LIVE),
+        Index(
+            "ix_fans_user_id_tips",
+            "user_id",
+            "id",
+            postgresql_where=sql("deleted_at IS NULL AND tips_cents > 0"),
+        ),
         Index("ix_fans_connection_id", "connection_id"),
         Index(
             "ix_fans_user_id_subscription", "user_id", "subscription", "id", postgresql_where=LIVE
@@ -214,7 +220,8 @@ class ConversationRow(Row):
     last_direction: Mapped[str | None]
     # Whether anything but campaign messages was ever said.
     is_direct: Mapped[bool] = mapped_column(server_default="false")
-    # When the platform is to be told that it was read here.
+    # When it was last read here, and when the platform is to be told so.
+    read_at: Mapped[datetime | None]
     tell_read_after: Mapped[datetime | None]
     # The transaction that last changed the row, by a trigger: what polling asks for.
     changed: Mapped[int] = mapped_column(server_default="0")
@@ -236,7 +243,22 @@ class ConversationRow(Row):
             "id",
             postgresql_where=sql("last_direction = 'in'"),
         ),
-        Index("ix_conversations_user_id_changed", "user_id", "changed"),
+        # The list as everybody opens it: a campaign to all fans must not lie on top of it.
+        Index(
+            "ix_conversations_direct",
+            "user_id",
+            "last_message_at",
+            "id",
+            postgresql_where=sql("is_direct"),
+        ),
+        Index(
+            "ix_conversations_user_id_connection_id",
+            "user_id",
+            "connection_id",
+            "last_message_at",
+            "id",
+        ),
+        Index("ix_conversations_user_id_changed", "user_id", "changed", "id"),
         Index(
             "ix_conversations_tell_read_after",
             "tell_read_after",

@@ -55,6 +55,20 @@ ROUTES: dict[str, Line] = {
         Permission.EDIT, {"connectionId": 1, "platformUserId": "77"}
     ),
     "DELETE /api/crm/fans/<int:fan_id>/link": Line(Permission.EDIT),
+    # The inbox
+    "GET /api/crm/conversations": Line(Permission.READ),
+    "GET /api/crm/conversations/<int:conversation_id>": Line(Permission.READ),
+    "GET /api/crm/conversations/<int:conversation_id>/messages": Line(Permission.READ),
+    "POST /api/crm/conversations/<int:conversation_id>/messages": Line(
+        Permission.SEND, {"text": "Hi"}
+    ),
+    "POST /api/crm/conversations/<int:conversation_id>/read": Line(Permission.SEND),
+    "POST /api/crm/conversations/<int:conversation_id>/unread": Line(Permission.SEND),
+    "GET /api/crm/messages": Line(Permission.READ),
+    "GET /api/crm/views": Line(Permission.READ),
+    "POST /api/crm/views": Line(Permission.EDIT, {"name": "Mine", "filter": {}}),
+    "PUT /api/crm/views/<int:view_id>": Line(Permission.EDIT, {"name": "Yours"}),
+    "DELETE /api/crm/views/<int:view_id>": Line(Permission.EDIT),
     "POST /api/crm/fans": Line(
         Permission.EDIT, {"name": "New", "platform": "onlyfans", "handle": "new"}
     ),
@@ -94,6 +108,7 @@ ROUTES: dict[str, Line] = {
     "POST /api/onlyfans/messages/<uuid:message_id>/cancel": Line(Permission.SEND),
     "POST /api/onlyfans/messages/<uuid:message_id>/retry": Line(Permission.SEND),
     "POST /api/onlyfans/messages/<uuid:message_id>/confirm": Line(Permission.SEND),
+    "POST /api/onlyfans/messages/<uuid:message_id>/unsend": Line(Permission.SEND),
     # Accounts and pace
     "GET /api/connections": Line(Permission.READ),
     "POST /api/connections": Line(
@@ -119,6 +134,8 @@ def ids(crm: Crm) -> dict[str, object]:
     fan = crm.fan()
     sent = crm.post("/api/onlyfans/messages/send", SEND | {"recipientId": f"fan_{fan}"})
     key = crm.post("/api/keys", {"name": "CI"})
+    view = crm.post("/api/crm/views", {"name": "All", "filter": {}})
+    [talk] = crm.sql("SELECT id FROM conversations")
     kept, other = (crm.fan(connection_id=None) for _ in range(2))
     merged = crm.post(f"/api/crm/fans/{kept}/merge", {"otherId": other})
     segment = crm.post("/api/crm/segments", {"name": "All", "filter": {}})
@@ -130,6 +147,7 @@ def ids(crm: Crm) -> dict[str, object]:
     return {
         "connection_id": crm.connection,
         "fan_id": fan,
+        "conversation_id": talk.id,
         "merge_id": merged.json["mergeId"],
         "segment_id": segment.json["segment"]["id"],
         "event_id": crm.sql("SELECT id FROM platform_events")[0].id,
@@ -137,6 +155,7 @@ def ids(crm: Crm) -> dict[str, object]:
         "message_id": sent.json["messageId"],
         "transaction_id": money.json["transaction"]["id"],
         "user_id": leaving.id,
+        "view_id": view.json["view"]["id"],
         "filename": "x",
     }
 

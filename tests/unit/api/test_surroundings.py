@@ -296,6 +296,9 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
         "post /api/crm/events/{event_id}/replay",
         "post /api/crm/transactions",
         "post /api/crm/transactions/{transaction_id}/reverse",
+        "post /api/onlyfans/messages/{message_id}/unsend",
+        "post /api/crm/conversations/{conversation_id}/messages",
+        "post /api/crm/views",
     }
 
 

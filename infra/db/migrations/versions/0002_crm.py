@@ -438,6 +438,7 @@ def upgrade() -> None:
         "conversations",
         sa.Column("is_direct", sa.Boolean(), server_default="false", nullable=False),
     )
+    op.add_column("conversations", sa.Column("read_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
         "conversations", sa.Column("tell_read_after", sa.DateTime(timezone=True), nullable=True)
     )
@@ -466,7 +467,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("last_direction = 'in'"),
     )
     op.create_index(
-        "ix_conversations_user_id_changed", "conversations", ["user_id", "changed"], unique=False
+        "ix_conversations_direct",
+        "conversations",
+        ["user_id", "last_message_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("is_direct"),
+    )
+    op.create_index(
+        "ix_conversations_user_id_connection_id",
+        "conversations",
+        ["user_id", "connection_id", "last_message_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_conversations_user_id_changed",
+        "conversations",
+        ["user_id", "changed", "id"],
+        unique=False,
     )
     op.add_column("fans", sa.Column("value_stated_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
@@ -549,6 +566,13 @@ def upgrade() -> None:
         ["user_id", "tier", "id"],
         unique=False,
         postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_fans_user_id_tips",
+        "fans",
+        ["user_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NULL AND tips_cents > 0"),
     )
     op.create_index(
         "ix_fans_user_id_value",
@@ -648,6 +672,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_fan_id", "messages", ["fan_id", "id"], unique=False)
     op.create_index(
+        "ix_messages_media",
+        "messages",
+        ["fan_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("direction = 'out' AND attachments <> '[]'::jsonb"),
+    )
+    op.create_index(
+        "ix_messages_purchased",
+        "messages",
+        ["fan_id", "purchased_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("purchased_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_messages_unread",
         "messages",
         ["conversation_id"],
@@ -661,7 +699,22 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("unsend_after IS NOT NULL"),
     )
-    op.create_index("ix_messages_user_id_changed", "messages", ["user_id", "changed"], unique=False)
+    op.create_index(
+        "ix_messages_connection_id_created_at",
+        "messages",
+        ["connection_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_messages_user_id_changed", "messages", ["user_id", "changed", "id"], unique=False
+    )
+    op.drop_index("ix_messages_user_id_state", "messages")
+    op.create_index(
+        "ix_messages_user_id_state",
+        "messages",
+        ["user_id", "state", "created_at", "id"],
+        unique=False,
+    )
     op.create_index(
         "ix_messages_user_id_created_at", "messages", ["user_id", "created_at", "id"], unique=False
     )
@@ -757,7 +810,16 @@ def downgrade() -> None:
     op.drop_column("platform_connections", "username")
     op.drop_index("ix_messages_user_id_search", table_name="messages", postgresql_using="gin")
     op.drop_index("ix_messages_user_id_created_at", table_name="messages")
+    op.drop_index("ix_messages_user_id_state", table_name="messages")
+    op.create_index(
+        "ix_messages_user_id_state",
+        "messages",
+        ["user_id", "state"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown', 'failed')"),
+    )
     op.drop_index("ix_messages_user_id_changed", table_name="messages")
+    op.drop_index("ix_messages_connection_id_created_at", table_name="messages")
     op.drop_index(
         "ix_messages_unsend_after",
         table_name="messages",
@@ -768,6 +830,8 @@ def downgrade() -> None:
         table_name="messages",
         postgresql_where=sa.text("direction = 'in' AND NOT read"),
     )
+    op.drop_index("ix_messages_purchased", table_name="messages")
+    op.drop_index("ix_messages_media", table_name="messages")
     op.drop_index("ix_messages_fan_id", table_name="messages")
     op.drop_index("ix_messages_conversation_id_created_at", table_name="messages")
     op.create_index(op.f("ix_messages_user_id_id"), "messages", ["user_id", "id"], unique=False)
@@ -831,6 +895,11 @@ def downgrade() -> None:
         "ix_fans_user_id_value", table_name="fans", postgresql_where=sa.text("deleted_at IS NULL")
     )
     op.drop_index(
+        "ix_fans_user_id_tips",
+        table_name="fans",
+        postgresql_where=sa.text("deleted_at IS NULL AND tips_cents > 0"),
+    )
+    op.drop_index(
         "ix_fans_user_id_tier", table_name="fans", postgresql_where=sa.text("deleted_at IS NULL")
     )
     op.drop_index(
@@ -871,6 +940,12 @@ def downgrade() -> None:
     op.drop_column("fans", "tips_cents")
     op.drop_column("fans", "value_stated_at")
     op.drop_index("ix_conversations_user_id_changed", table_name="conversations")
+    op.drop_index("ix_conversations_user_id_connection_id", table_name="conversations")
+    op.drop_index(
+        "ix_conversations_direct",
+        table_name="conversations",
+        postgresql_where=sa.text("is_direct"),
+    )
     op.drop_index(
         "ix_conversations_unreplied",
         table_name="conversations",
@@ -888,6 +963,7 @@ def downgrade() -> None:
     )
     op.drop_column("conversations", "changed")
     op.drop_column("conversations", "tell_read_after")
+    op.drop_column("conversations", "read_at")
     op.drop_column("conversations", "is_direct")
     op.drop_column("conversations", "last_direction")
     op.drop_index("ix_transactions_user_id_happened_at", table_name="transactions")
