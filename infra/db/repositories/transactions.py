@@ -18,6 +18,7 @@ from domain.money import (
     Transaction,
     TransactionId,
     certainty,
+    kind_of,
 )
 from domain.paging import TOTAL_MAX, Page
 from domain.users import OwnerId
@@ -70,7 +71,8 @@ def transaction_of(row: TransactionRow, fan_name: str | None) -> Transaction:
 def told_values(money: MoneyMoved, now: datetime) -> dict[str, Any]:
     """The columns that the platform's word fills."""
     return {
-        "type": money.type,
+        # Webhooks and the list have different words for the same.
+        "type": kind_of(money.type, money.description),
         "gross_cents": money.gross_cents,
         "fee_cents": money.fee_cents,
         "net_cents": money.net_cents,
