@@ -28,6 +28,8 @@ def database_settings(local_services: LocalServices) -> Settings:
         jwt_secret="test-secret",
         api_rate_limit_per_minute=100_000,
         onlyfans_webhook_secret="webhook-secret",
+        # No test may fail because the machine is busy.
+        statement_timeout_seconds=60,
     )
 
 

@@ -325,6 +325,7 @@ def test_duplicates_far_apart_are_found_over_several_looks(crm: Crm) -> None:
         " FROM generate_series(1, 12000) n",
         owner=crm.owner,
     )
+    crm.sql("ANALYZE fans")
 
     pages, cursor = [], ""
     while cursor is not None:
