@@ -129,10 +129,15 @@ class SqlConversationRepository:
     ) -> Page[Conversation]:
         plan_for_these_values(self._session)
         last = None if cursor is None else read_cursor(cursor, "conversations", instant, whole)
-        most = FAN_TOTAL_MAX if _fan_conditions(owner_id, asked, now) else TOTAL_MAX
         hits = _matching(owner_id, asked, now)
-        total, found = self._collect(hits, last, most, limit + 1)
-        if total > most:
+        if asked.failed or _fan_conditions(owner_id, asked, now):
+            most = FAN_TOTAL_MAX
+            total, found = self._collect(hits, last, most, limit + 1)
+            if total > most:
+                found = self._walk(hits, last, limit + 1)
+        else:
+            most = TOTAL_MAX
+            total = self._total(owner_id, asked, hits)
             found = self._walk(hits, last, limit + 1)
         page = self.of(found[:limit])
         more = len(found) > limit
@@ -144,6 +149,15 @@ class SqlConversationRepository:
             if more
             else None,
         )
+
+    def _total(self, owner_id: OwnerId, asked: ConversationFilter, hits: Hits) -> int:
+        """How many there are, up to one more than TOTAL_MAX. Those of deleted fans are left out by
+        looking at each fan, which only lists that are short enough to be told exactly are worth."""
+        roughly = self._counted(_owned(owner_id, asked).limit(TOTAL_MAX + 1))
+        return roughly if roughly > TOTAL_MAX else self._counted(hits.limit(TOTAL_MAX + 1))
+
+    def _counted(self, query: Hits) -> int:
+        return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
     def _collect(
         self, hits: Hits, last: Sequence[Any] | None, most: int, limit: int
@@ -175,8 +189,7 @@ class SqlConversationRepository:
 
     def count(self, owner_id: OwnerId, asked: ConversationFilter, up_to: int, now: datetime) -> int:
         plan_for_these_values(self._session)
-        some = _matching(owner_id, asked, now).limit(up_to).subquery()
-        return self._session.scalar(select(func.count()).select_from(some)) or 0
+        return self._counted(_matching(owner_id, asked, now).limit(up_to))
 
     def of(self, conversation_ids: Sequence[int]) -> Sequence[Conversation]:
         """These conversations, in this order."""
@@ -274,18 +287,21 @@ class SqlConversationRepository:
         ]
 
 
+def _owned(owner_id: OwnerId, asked: ConversationFilter) -> Hits:
+    """The ids and sort keys of the conversations that fit by themselves, whoever the fan is."""
+    return select(ConversationRow.id, ConversationRow.last_message_at).where(
+        ConversationRow.user_id == owner_id,
+        ConversationRow.last_message_at.is_not(None),
+        *_own_conditions(owner_id, asked),
+    )
+
+
 def _matching(owner_id: OwnerId, asked: ConversationFilter, now: datetime) -> Hits:
     """The ids and sort keys of the conversations that fit."""
     return (
-        select(ConversationRow.id, ConversationRow.last_message_at)
+        _owned(owner_id, asked)
         .join(FanRow, FanRow.id == ConversationRow.fan_id)
-        .where(
-            ConversationRow.user_id == owner_id,
-            ConversationRow.last_message_at.is_not(None),
-            FanRow.deleted_at.is_(None),
-            *_own_conditions(owner_id, asked),
-            *_fan_conditions(owner_id, asked, now),
-        )
+        .where(FanRow.deleted_at.is_(None), *_fan_conditions(owner_id, asked, now))
     )
 
 
