@@ -1,20 +1,13 @@
-"""Conversations as rows.
-
-A filter that only few fans pass would make the walk along the newest conversations a long one. So
-the matching ones are collected first, as far as a total is counted: if those are all, they are
-sorted; if there are more, the walk soon has its page.
-"""
+"""Conversations as rows."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select, text, true, tuple_, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from domain.connections import ConnectionId
 from domain.conversations import (
-    ONLINE,
     PREVIEW_LENGTH,
     Conversation,
     ConversationFilter,
@@ -25,15 +18,16 @@ from domain.conversations import (
     Preview,
 )
 from domain.fans import FanId
-from domain.paging import TOTAL_MAX, Page
+from domain.paging import Page
 from domain.ports import Account
 from domain.repositories.conversations import ReadMark
 from domain.users import OwnerId
 from infra.cipher import Cipher
+from infra.db.repositories.conversation_search import ConversationSearch
 from infra.db.repositories.cursors import instant, read_cursor, whole, write_cursor
 from infra.db.repositories.fan_panel import panel_of
 from infra.db.repositories.rows import changed
-from infra.db.tables import ConnectionRow, ConversationRow, FanRow, MessageRow
+from infra.db.tables import ConnectionRow, ConversationRow, FanRow
 
 PREVIEWS = text(
     """
@@ -90,24 +84,6 @@ TO_TELL = text(
     RETURNING c.id, c.connection_id, c.tell_read_after IS NOT NULL AS is_due
     """
 )
-TRIGRAM = 3
-Hits = Select[int, datetime | None]
-# Filters on fans are counted no further: behind them stand two tables.
-FAN_TOTAL_MAX = 1_000
-# A plan for all values would suit no filter. Pages are in memory or on flash: an index may be
-# walked as cheaply as a table is read, and pages of lists are no work for several processes.
-FOR_THESE_VALUES = text(
-    """
-    SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
-      set_config('random_page_cost', '1.1', true),
-      set_config('max_parallel_workers_per_gather', '0', true)
-    """
-)
-
-
-def plan_for_these_values(session: Session) -> None:
-    """Plan each query of this transaction anew, and for a page of it."""
-    session.execute(FOR_THESE_VALUES)
 
 
 class SqlConversationRepository:
@@ -127,18 +103,9 @@ class SqlConversationRepository:
         cursor: str | None,
         now: datetime,
     ) -> Page[Conversation]:
-        plan_for_these_values(self._session)
         last = None if cursor is None else read_cursor(cursor, "conversations", instant, whole)
-        hits = _matching(owner_id, asked, now)
-        if asked.failed or _fan_conditions(owner_id, asked, now):
-            most = FAN_TOTAL_MAX
-            total, found = self._collect(hits, last, most, limit + 1)
-            if total > most:
-                found = self._walk(hits, last, limit + 1)
-        else:
-            most = TOTAL_MAX
-            total = self._total(owner_id, asked, hits)
-            found = self._walk(hits, last, limit + 1)
+        search = ConversationSearch(self._session, owner_id, asked, now)
+        total, most, found = search.page(last, limit + 1)
         page = self.of(found[:limit])
         more = len(found) > limit
         return Page(
@@ -150,46 +117,8 @@ class SqlConversationRepository:
             else None,
         )
 
-    def _total(self, owner_id: OwnerId, asked: ConversationFilter, hits: Hits) -> int:
-        """How many there are, up to one more than TOTAL_MAX. Those of deleted fans are left out by
-        looking at each fan, which only lists that are short enough to be told exactly are worth."""
-        roughly = self._counted(_owned(owner_id, asked).limit(TOTAL_MAX + 1))
-        return roughly if roughly > TOTAL_MAX else self._counted(hits.limit(TOTAL_MAX + 1))
-
-    def _counted(self, query: Hits) -> int:
-        return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
-
-    def _collect(
-        self, hits: Hits, last: Sequence[Any] | None, most: int, limit: int
-    ) -> tuple[int, Sequence[int]]:
-        """How many there are, up to one more than `most`, and the page if that is all of them."""
-        some = hits.limit(most + 1).cte("some").prefix_with("MATERIALIZED", dialect="postgresql")
-        counted = select(func.count()).select_from(some).scalar_subquery()
-        page = select(some.c.id, some.c.last_message_at)
-        if last is not None:
-            page = page.where(tuple_(some.c.last_message_at, some.c.id) < tuple_(*last))
-        page = page.order_by(some.c.last_message_at.desc(), some.c.id.desc()).limit(limit)
-        shown = page.subquery("shown")
-        # One row also where the page is empty: the total is asked for in any case.
-        rows = self._session.execute(
-            select(counted.label("total"), shown.c.id)
-            .select_from(select(literal(1)).subquery("once").outerjoin(shown, true()))
-            .order_by(shown.c.last_message_at.desc(), shown.c.id.desc())
-        ).all()
-        return rows[0].total, [row.id for row in rows if row.id is not None]
-
-    def _walk(self, hits: Hits, last: Sequence[Any] | None, limit: int) -> Sequence[int]:
-        key = tuple_(ConversationRow.last_message_at, ConversationRow.id)
-        if last is not None:
-            hits = hits.where(key < tuple_(*last))
-        newest_first = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc())
-        return self._session.scalars(
-            hits.with_only_columns(ConversationRow.id).order_by(*newest_first).limit(limit)
-        ).all()
-
     def count(self, owner_id: OwnerId, asked: ConversationFilter, up_to: int, now: datetime) -> int:
-        plan_for_these_values(self._session)
-        return self._counted(_matching(owner_id, asked, now).limit(up_to))
+        return ConversationSearch(self._session, owner_id, asked, now).count(up_to)
 
     def of(self, conversation_ids: Sequence[int]) -> Sequence[Conversation]:
         """These conversations, in this order."""
@@ -285,85 +214,6 @@ class SqlConversationRepository:
         return [
             (ConversationId(row.id), ConnectionId(row.connection_id)) for row in rows if row.is_due
         ]
-
-
-def _owned(owner_id: OwnerId, asked: ConversationFilter) -> Hits:
-    """The ids and sort keys of the conversations that fit by themselves, whoever the fan is."""
-    return select(ConversationRow.id, ConversationRow.last_message_at).where(
-        ConversationRow.user_id == owner_id,
-        ConversationRow.last_message_at.is_not(None),
-        *_own_conditions(owner_id, asked),
-    )
-
-
-def _matching(owner_id: OwnerId, asked: ConversationFilter, now: datetime) -> Hits:
-    """The ids and sort keys of the conversations that fit."""
-    return (
-        _owned(owner_id, asked)
-        .join(FanRow, FanRow.id == ConversationRow.fan_id)
-        .where(FanRow.deleted_at.is_(None), *_fan_conditions(owner_id, asked, now))
-    )
-
-
-def _own_conditions(owner_id: OwnerId, asked: ConversationFilter) -> list[Any]:
-    row = ConversationRow
-    where: list[Any] = []
-    if asked.direct is not False:
-        where.append(row.is_direct)
-    if asked.unread:
-        where.append(row.unread_count > 0)
-    if asked.unreplied:
-        where.append(row.last_direction == "in")
-    if asked.platform is not None:
-        where.append(row.platform == asked.platform)
-    if asked.connection_id is not None:
-        where.append(row.connection_id == asked.connection_id)
-    if asked.since is not None:
-        where.append(row.last_message_at >= asked.since)
-    if asked.until is not None:
-        where.append(row.last_message_at <= asked.until)
-    if asked.failed:
-        where.append(
-            row.id.in_(
-                select(MessageRow.conversation_id).where(
-                    MessageRow.user_id == owner_id, MessageRow.state == "failed"
-                )
-            )
-        )
-    return where
-
-
-def _fan_conditions(owner_id: OwnerId, asked: ConversationFilter, now: datetime) -> list[Any]:
-    where: list[Any] = []
-    if asked.min_spend_cents is not None:
-        where.append(FanRow.value_cents >= asked.min_spend_cents)
-    if asked.tier is not None:
-        where.append(FanRow.tier == asked.tier)
-    if asked.tag is not None:
-        where.append(FanRow.tags.contains([asked.tag]))
-    if asked.online:
-        # Spelled as in its index; and once more plainly, as the planner knows how few they are.
-        seen = func.coalesce(FanRow.last_seen_at, func.to_timestamp(text("0")))
-        where += [seen >= now - ONLINE, FanRow.last_seen_at >= now - ONLINE]
-    if asked.with_tips:
-        where.append(FanRow.tips_cents > 0)
-    if asked.q:
-        where.append(_named(asked.q.lower()))
-    if where:
-        where.append(FanRow.user_id == owner_id)
-    return where
-
-
-def _named(part: str) -> ColumnElement[bool]:
-    """Any part of a name or handle; of less than three letters, which the index does not know by
-    themselves, only the beginning of a word."""
-    if len(part) >= TRIGRAM:
-        return FanRow.search.contains(part, autoescape=True)
-    return or_(
-        FanRow.search.startswith(part, autoescape=True),
-        FanRow.search.contains(f" {part}", autoescape=True),
-        FanRow.search.contains(f"@{part}", autoescape=True),
-    )
 
 
 def conversation_of(row: ConversationRow, fan: FanRow, preview: Preview | None) -> Conversation:

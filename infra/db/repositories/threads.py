@@ -16,7 +16,8 @@ from domain.threads import Changes, MessageFilter, Stretch, ThreadMessage
 from domain.users import OwnerId
 from infra.cipher import Cipher
 from infra.db.repositories import deltas
-from infra.db.repositories.conversations import SqlConversationRepository, plan_for_these_values
+from infra.db.repositories.conversation_search import plan_for_these_values
+from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.cursors import instant, read_cursor, whole, write_cursor
 from infra.db.repositories.message_search import Search, words_of
 from infra.db.repositories.rows import message_of

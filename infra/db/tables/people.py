@@ -234,14 +234,14 @@ class ConversationRow(Row):
             "user_id",
             "last_message_at",
             "id",
-            postgresql_where=sql("unread_count > 0"),
+            postgresql_where=sql("unread_count > 0 AND is_direct"),
         ),
         Index(
             "ix_conversations_unreplied",
             "user_id",
             "last_message_at",
             "id",
-            postgresql_where=sql("last_direction = 'in'"),
+            postgresql_where=sql("last_direction = 'in' AND is_direct"),
         ),
         # The list as everybody opens it: a campaign to all fans must not lie on top of it.
         Index(

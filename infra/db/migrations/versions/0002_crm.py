@@ -457,14 +457,14 @@ def upgrade() -> None:
         "conversations",
         ["user_id", "last_message_at", "id"],
         unique=False,
-        postgresql_where=sa.text("unread_count > 0"),
+        postgresql_where=sa.text("unread_count > 0 AND is_direct"),
     )
     op.create_index(
         "ix_conversations_unreplied",
         "conversations",
         ["user_id", "last_message_at", "id"],
         unique=False,
-        postgresql_where=sa.text("last_direction = 'in'"),
+        postgresql_where=sa.text("last_direction = 'in' AND is_direct"),
     )
     op.create_index(
         "ix_conversations_direct",
@@ -949,12 +949,12 @@ def downgrade() -> None:
     op.drop_index(
         "ix_conversations_unreplied",
         table_name="conversations",
-        postgresql_where=sa.text("last_direction = 'in'"),
+        postgresql_where=sa.text("last_direction = 'in' AND is_direct"),
     )
     op.drop_index(
         "ix_conversations_unread",
         table_name="conversations",
-        postgresql_where=sa.text("unread_count > 0"),
+        postgresql_where=sa.text("unread_count > 0 AND is_direct"),
     )
     op.drop_index(
         "ix_conversations_tell_read_after",
