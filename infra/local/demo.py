@@ -90,43 +90,57 @@ def _fans(owner: int, connections: list[int]) -> Iterator[dict[str, Any]]:
 def _add_talk(
     database: DatabaseConnection, owner: int, connections: list[int], fans: list[int]
 ) -> None:
-    """A few messages to and fro with every fan, the newest two days old."""
+    """A few messages to and fro with every fan, the newest two days old, some of them unread."""
     dice, now = Random(11), datetime.now(UTC) - timedelta(days=2)
-    base = [
-        {"user_id": owner, "fan_id": fan, "connection_id": connections[number % len(connections)]}
-        for number, fan in enumerate(fans, start=1)
+    said: list[list[dict[str, Any]]] = []
+    talks: list[dict[str, Any]] = []
+    for number, fan in enumerate(fans, start=1):
+        base = {
+            "user_id": owner,
+            "fan_id": fan,
+            "connection_id": connections[number % len(connections)],
+        }
+        at, unread = now - timedelta(minutes=dice.randrange(40_000)), dice.choice((0, 0, 0, 1, 2))
+        is_answered = not unread and dice.random() < 0.5
+        count = dice.randrange(2, 6)
+        messages = [
+            _said(dice, base, at - timedelta(minutes=7 * back), ours=back % 2 == (not is_answered))
+            for back in range(count + unread - 1, unread - 1, -1)
+        ]
+        messages += [
+            _said(dice, base, at - timedelta(minutes=back), ours=False) | {"read": False}
+            for back in range(unread - 1, -1, -1)
+        ]
+        said.append(messages)
+        talks.append(
+            {
+                **base,
+                "last_message_at": at,
+                "last_direction": messages[-1]["direction"],
+                "unread_count": unread,
+                "is_direct": True,
+            }
+        )
+    conversations = _add_rows(database, ConversationRow, talks)
+    rows = [
+        message | {"conversation_id": conversation}
+        for conversation, messages in zip(conversations, said, strict=True)
+        for message in messages
     ]
-    last = [now - timedelta(minutes=dice.randrange(40_000)) for _ in fans]
-    conversations = _add_rows(
-        database,
-        ConversationRow,
-        [
-            {**row, "last_message_at": at, "unread_count": dice.choice((0, 0, 1, 3))}
-            for row, at in zip(base, last, strict=True)
-        ],
-    )
-    messages: list[dict[str, Any]] = []
-    for row, conversation, at in zip(base, conversations, last, strict=True):
-        for back in range(dice.randrange(2, 6), 0, -1):
-            moment = at - timedelta(minutes=7 * (back - 1))
-            common = {**row, "conversation_id": conversation, "created_at": moment}
-            messages.append(_said(dice, common, moment, len(messages), ours=back % 2 == 0))
     for ours in (True, False):
-        database.execute(insert(MessageRow), [one for one in messages if ("state" in one) is ours])
+        database.execute(insert(MessageRow), [one for one in rows if ("state" in one) is ours])
 
 
-def _said(
-    dice: Random, common: dict[str, Any], moment: datetime, number: int, *, ours: bool
-) -> dict[str, Any]:
+def _said(dice: Random, base: dict[str, Any], at: datetime, *, ours: bool) -> dict[str, Any]:
+    row = {**base, "public_id": uuid4(), "created_at": at, "read": True}
     if not ours:
-        return {**common, "public_id": uuid4(), "direction": "in", "text": dice.choice(ASKED)}
+        return {**row, "direction": "in", "text": dice.choice(ASKED)}
     return {
-        **common,
-        "public_id": uuid4(),
+        **row,
         "direction": "out",
         "text": dice.choice(TOLD),
         "state": "sent",
-        "queued_at": moment,
-        "sent_at": moment,
-        "platform_message_id": f"demo-{number}",
+        "queued_at": at,
+        "sent_at": at,
+        "platform_message_id": f"demo-{uuid4()}",
     }
