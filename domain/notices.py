@@ -56,9 +56,7 @@ class Notice:
     remedy: str
 
 
-ACCEPTED = Notice(
-    WAITING, "stored; it goes at its turn", "nothing to do: statusUrl tells how it goes"
-)
+ACCEPTED = Notice(WAITING, "stored; it goes at its turn", "nothing to do")
 
 _PAUSES: Mapping[ConnectionState, tuple[WaitReason, str]] = {
     ConnectionState.PAUSED: (WaitReason.CONNECTION_PAUSED, "the account is paused: resume it"),

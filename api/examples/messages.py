@@ -21,7 +21,7 @@ ACCEPTED = {
     "notice": {
         "text": "Queued, will be sent shortly",
         "reason": "stored; it goes at its turn",
-        "remedy": "nothing to do: statusUrl tells how it goes",
+        "remedy": "nothing to do",
     },
     "statusUrl": f"/api/onlyfans/messages/{MESSAGE_ID}",
 }

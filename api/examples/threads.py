@@ -41,7 +41,7 @@ WRITTEN: dict[str, Any] = {
     "notice": {
         "text": "Queued, will be sent shortly",
         "reason": "stored; it goes at its turn",
-        "remedy": "nothing to do: statusUrl tells how it goes",
+        "remedy": "nothing to do",
     },
 }
 THREAD = {

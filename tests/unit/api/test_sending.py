@@ -23,7 +23,7 @@ def test_an_accepted_message_is_answered_in_the_documented_shape(world: World) -
         "notice": {
             "text": "Queued, will be sent shortly",
             "reason": "stored; it goes at its turn",
-            "remedy": "nothing to do: statusUrl tells how it goes",
+            "remedy": "nothing to do",
         },
         "statusUrl": f"/api/onlyfans/messages/{message_id}",
     }
