@@ -28,7 +28,10 @@ class Source(StrEnum):
 
 # What the platform calls money that went back. Once reversed, always reversed.
 REVERSALS = frozenset(
-    {"undo", "undone", "refund", "refunded", "reversed", "reversal", "chargeback", "chargedback"}
+    {
+        *("undo", "undone", "refund", "refunded", "reversed", "reversal"),
+        *("chargeback", "chargedback", "cancel", "canceled", "cancelled"),
+    }
 )
 PENDING = frozenset({"", "loading", "pending", "hold", "processing"})
 

@@ -185,7 +185,9 @@ def test_a_transaction_is_read_to_the_cent_in_utc() -> None:
     )
 
 
-@pytest.mark.parametrize("status", ["undo", "refunded", "Charge Back", "reversed", "chargeback"])
+@pytest.mark.parametrize(
+    "status", ["undo", "refunded", "Charge Back", "reversed", "chargeback", "cancelled"]
+)
 def test_money_that_went_back_is_reversed(status: str) -> None:
     [moved] = facts(webhooks.paid("a", 1, "2026-06-10 20:59:47", 17, status=status))
 
