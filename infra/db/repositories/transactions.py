@@ -24,6 +24,7 @@ from domain.paging import TOTAL_MAX, Page
 from domain.users import OwnerId
 from infra.db.repositories.cursors import instant, read_cursor, whole, write_cursor
 from infra.db.repositories.rows import changed
+from infra.db.repositories.tiers import retier
 from infra.db.tables import FanRow, TransactionRow
 
 # More than this is not summed: an answer must come while somebody waits for it.
@@ -129,6 +130,7 @@ class SqlTransactionRepository:
                 update(TransactionRow).where(TransactionRow.id == stored.id).values(**values),
             )
             self._count(self._row(stored.id), 1)
+            self._retier(connection.owner_id, stored.fan_id)
         return self._read(stored.id)
 
     def _store(self, **values: Any) -> Transaction:
@@ -136,7 +138,9 @@ class SqlTransactionRepository:
             insert(TransactionRow).values(**values).returning(TransactionRow.id)
         )
         assert row_id is not None
-        self._count(self._row(row_id), 1)
+        row = self._row(row_id)
+        self._count(row, 1)
+        self._retier(OwnerId(row.user_id), row.fan_id)
         return self._read(row_id)
 
     def _told(self, connection_id: ConnectionId, platform_id: str) -> TransactionRow | None:
@@ -161,12 +165,16 @@ class SqlTransactionRepository:
             .order_by(TransactionRow.id)
             .with_for_update()
         ).all()
+        row = None
         for row_id in ids:
             changed(
                 self._session,
                 update(TransactionRow).where(TransactionRow.id == row_id).values(fan_id=fan_id),
             )
-            self._count(self._row(row_id), 1)
+            row = self._row(row_id)
+            self._count(row, 1)
+        if row is not None:
+            self._retier(OwnerId(row.user_id), fan_id)
 
     def _count(self, row: TransactionRow, sign: int) -> None:
         """Add a transaction to its fan, or take it off; a reversed one is worth nothing."""
@@ -182,6 +190,11 @@ class SqlTransactionRepository:
                 "happened_at": row.happened_at,
             },
         )
+
+    def _retier(self, owner_id: OwnerId, fan_id: int | None) -> None:
+        """Once the money is counted, so that a correction leaves one line of history or none."""
+        if fan_id is not None:
+            retier(self._session, owner_id, [fan_id])
 
     def _row(self, row_id: int) -> TransactionRow:
         return self._session.get_one(TransactionRow, row_id, populate_existing=True)
@@ -233,6 +246,7 @@ class SqlTransactionRepository:
             .values(reversed_at=now, status="reversed"),
         )
         self._count(self._row(transaction.id), 1)
+        self._retier(transaction.owner_id, transaction.fan_id)
         return self._read(transaction.id)
 
     # Looking

@@ -11,6 +11,7 @@ from tests.webhooks import deliver, handle_all
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 PATH = "/api/crm/transactions"
+TIERS = {"whaleCents": 1500, "spenderCents": 500, "quietDays": 3000, "newDays": 14}
 NEW = {"type": "tip", "grossCents": 2000, "feeCents": 400, "happenedAt": "2026-06-01T10:00:00Z"}
 
 
@@ -262,6 +263,58 @@ def test_only_the_platform_reverses_its_transactions(crm: Crm) -> None:
 
     assert (answer.status_code, answer.get_json()["code"]) == (409, "not_manual")
     assert worth(crm) == (1700, 0)
+
+
+def tier_lines(crm: Crm) -> list[tuple[str | None, str | None]]:
+    """What the rules made of the fan, line by line, and what stands there now at last."""
+    lines = crm.sql("SELECT before, after FROM fan_changes WHERE source = 'rules' ORDER BY id")
+    [fan] = crm.sql("SELECT tier FROM fans")
+    return [(one.before["tier"], one.after["tier"]) for one in lines] + [("now", fan.tier)]
+
+
+def test_the_tier_follows_the_platforms_money_at_once(crm: Crm) -> None:
+    crm.call("PUT", "/api/crm/tier-rules", json=TIERS)
+    crm.services.tiers.sweep()
+
+    tell(crm, paid("t1", 10, 20))
+    assert tier_lines(crm) == [(None, "whale"), ("now", "whale")]
+
+    # Settling changes nothing that counts, so nothing is said of it.
+    tell(crm, paid("t1", 10, 20, status="done"))
+    assert tier_lines(crm) == [(None, "whale"), ("now", "whale")]
+
+    tell(crm, paid("t1", 10, 20, status="refunded"))
+    assert tier_lines(crm) == [(None, "whale"), ("whale", "new"), ("now", "new")]
+
+
+def test_the_tier_follows_money_that_is_entered_and_taken_back(crm: Crm) -> None:
+    crm.call("PUT", "/api/crm/tier-rules", json=TIERS)
+    fan = crm.fan("Alex", tier="new")
+
+    entered = crm.post(PATH, {**NEW, "fanId": fan}).get_json()["transaction"]
+    assert tier_lines(crm) == [("new", "whale"), ("now", "whale")]
+
+    crm.post(f"{PATH}/{entered['id']}/reverse")
+    assert tier_lines(crm)[1:] == [("whale", "new"), ("now", "new")]
+
+
+def test_the_tier_follows_money_that_came_before_its_fan(crm: Crm) -> None:
+    crm.call("PUT", "/api/crm/tier-rules", json=TIERS)
+    tell(crm, paid("t1", 10, 20, fan_name=None))
+    assert crm.sql("SELECT FROM fans") == []
+
+    tell(crm, webhooks.received(1, 501, "2026-06-11T10:00:00+00:00"))
+
+    assert tier_lines(crm) == [(None, "whale"), ("now", "whale")]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "Canceled", "refund", "charge_back"])
+def test_money_of_any_word_for_taken_back_counts_for_nothing(crm: Crm, status: str) -> None:
+    tell(crm, paid("t1", 10, 17), paid("t1", 10, 17, status=status))
+
+    [row] = crm.sql("SELECT reversed_at FROM transactions")
+    assert row.reversed_at is not None
+    assert worth(crm) == (0, 0)
 
 
 # Among many others
