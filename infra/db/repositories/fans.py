@@ -30,7 +30,7 @@ from domain.repositories import FanChange, Recipient, TagCounts
 from domain.segments import FanFilter, FanSort
 from domain.users import OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
-from infra.db.repositories.fan_lists import ORDERS, count, plan_anew, those
+from infra.db.repositories.fan_lists import ORDERS, by_moment, count, plan_anew, those
 from infra.db.repositories.people import connection_of
 from infra.db.repositories.tiers import retier
 from infra.db.tables import ConnectionRow, ConversationRow, FanChangeRow, FanRow
@@ -100,6 +100,7 @@ class SqlFanRepository:
             select(FanRow, ConnectionRow)
             .outerjoin(ConnectionRow, ConnectionRow.id == FanRow.connection_id)
             .where(FanRow.id == fan_id, FanRow.user_id == owner_id, FanRow.deleted_at.is_(None))
+            .execution_options(populate_existing=True)
         ).one_or_none()
         if found is None:
             return None
@@ -145,7 +146,7 @@ class SqlFanRepository:
         plan_anew(self._session)
         total, is_capped = count(self._session, owner_id, filters)
         few = not is_capped and any(one.record() for one in filters)
-        query = order.query(those(owner_id, filters), cursor, few=few)
+        query = order.query(those(owner_id, filters), cursor, few=few, by_moment=by_moment(filters))
         rows = self._session.execute(query.limit(limit + 1)).all()
         more = order.cursor(*rows[limit - 1]) if len(rows) > limit else None
         return Page([fan_of(row) for row, _ in rows[:limit]], total, is_capped, more)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, text
@@ -298,6 +299,32 @@ def test_no_list_reads_a_whole_table(crm: Crm) -> None:
                 assert crm.get(f"/api/crm/{path}{joint}cursor={cursor}").status_code == 200
         assert seen, path
         assert scans(crm, seen) == set(), path
+
+
+def test_fans_seen_lately_are_counted_through_the_index_of_moments(crm: Crm) -> None:
+    """Also where most fans of a table are one owner's, and few of them were seen since then."""
+    crm.sql(
+        "INSERT INTO fans (user_id, name, handle, last_seen_at) SELECT :owner, 'Fan', '@' || n,"
+        " now() - n * interval '1 minute' FROM generate_series(1, 30000) n",
+        owner=crm.owner,
+    )
+    crm.sql("ANALYZE")
+    since = datetime.now(UTC) - timedelta(minutes=500)
+
+    with watched(crm) as seen:
+        page = crm.get(f"/api/crm/fans?seenAfter={since:%Y-%m-%dT%H:%M:%SZ}&limit=2").json
+
+    assert 499 <= page["total"] <= 501
+    assert len(page["fans"]) == 2
+    assert scans(crm, seen) == set()
+    with crm.engine.connect() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN {statement}", values).all())
+            for statement, values in seen
+            if "last_seen_at" in statement and statement.startswith("SELECT")
+        ]
+    assert len(plans) == 2
+    assert all("ix_fans_user_id_last_seen" in plan for plan in plans)
 
 
 def test_no_deed_reads_a_whole_table(crm: Crm) -> None:
