@@ -36,7 +36,7 @@ ALWAYS = frozenset(
 )
 PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css"}
 
-# A removed user, a changed role or a revoked key is noticed after this long at most.
+# A removed user, a changed role, ended logins or a revoked key: noticed after this long at most.
 ROW_SECONDS = 5.0
 ROWS_KEPT = 10_000
 # When a key was last used is known to the minute.
@@ -74,6 +74,11 @@ def require_login() -> None:
     # An unknown address becomes 404 or 405 by itself; OPTIONS is answered without any handler.
     if rule is None or rule in PUBLIC or request.method == "OPTIONS":
         return
+    identify()
+
+
+def identify() -> None:
+    """Find out who asks; raises Refusal 401 or 403."""
     logins: Logins = current_app.extensions["logins"]
     secret = _api_key()
     found, key_id = logins.by_key(secret) if secret else (_by_token(), None)
@@ -97,6 +102,13 @@ def _by_token() -> User:
         # Hostile tokens hold anything, also JSON nested deeper than Python's stack.
         raise not_authenticated() from None
     return cast("User", get_current_user())
+
+
+def _is_over(found: User, issued_at: object) -> bool:
+    """Whether a token is from before the user ended all logins, as a new password does."""
+    if found.tokens_after is None:
+        return False
+    return not isinstance(issued_at, int | float) or issued_at < found.tokens_after.timestamp()
 
 
 @dataclass(frozen=True)
@@ -203,6 +215,7 @@ def register(app: Flask, services: Services) -> None:
 
     @manager.user_lookup_loader
     def user_of(_: Mapping[str, Any], claims: Mapping[str, Any]) -> User | None:
-        return logins.user(UserId(int(claims["sub"])))
+        found = logins.user(UserId(int(claims["sub"])))
+        return None if found is None or _is_over(found, claims.get("iat")) else found
 
     app.before_request(require_login)

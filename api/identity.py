@@ -73,14 +73,37 @@ def begin_session(body: schemas.LoginRequest) -> Response:
 
 
 @identity.delete("/session")
+@identity.input(schemas.EndSessionQuery, location="query", arg_name="query")
 @identity.output({}, 204)
 @identity.doc(
     summary="Log out",
-    description="Clears both cookies; there need be none.",
-    responses=problems(403),
+    description="Clears both cookies; there need be none. With everywhere=true all one's logins"
+    " end within five seconds, tokens too, which takes a login; API keys go on.",
+    responses=problems(401, 403, 422),
 )
-def end_session() -> Response:
+def end_session(query: schemas.EndSessionQuery) -> Response:
     refuse_foreign_origin()
+    if query.everywhere:
+        auth.identify()
+        services().users.end_logins(auth.caller(), now())
+    return _logged_out()
+
+
+@identity.put("/password")
+@identity.input(schemas.PasswordRequest, arg_name="body", example=examples.PASSWORD)
+@identity.output({}, 204)
+@identity.doc(
+    summary="Change one's own password",
+    description="Ends all one's logins within five seconds, this one too: log in again. API keys go"
+    " on, and cannot ask for this. Guessing the current password is limited as logging in is.",
+    responses=problems(400, 403, 413, 415, 422, 429),
+)
+def change_password(body: schemas.PasswordRequest) -> Response:
+    services().logins.change_password(auth.user(), auth.caller(), body.current, body.new, now())
+    return _logged_out()
+
+
+def _logged_out() -> Response:
     response = Response(status=204)
     unset_access_cookies(response)
     return response

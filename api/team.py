@@ -2,7 +2,7 @@
 
 from api.auth import caller
 from api.bodies import Routes, once
-from api.context import services
+from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import team as examples
 from api.schemas import team as schemas
@@ -41,8 +41,8 @@ def add(body: schemas.AddMemberRequest) -> tuple[schemas.MemberReply, int, dict[
 @team.output(schemas.MemberReply, example=examples.MEMBER)
 @team.doc(
     summary="Change a member's role, time zone or password",
-    description="Any subset. The role counts within five seconds; a new password leaves present"
-    " logins alone, which end within their hour. The owner's role stays.",
+    description="Any subset. Within five seconds the role counts, and a new password ends the"
+    " member's present logins; API keys go on. The owner's role stays.",
     responses=problems(400, 403, 404, 409, 413, 415, 422),
 )
 def change(user_id: int, body: schemas.ChangeMemberRequest) -> schemas.MemberReply:
@@ -51,7 +51,7 @@ def change(user_id: int, body: schemas.ChangeMemberRequest) -> schemas.MemberRep
         time_zone=body.time_zone,
         password=body.password,
     )
-    changed = services().team.change(caller(), UserId(user_id), changes)
+    changed = services().team.change(caller(), UserId(user_id), changes, now())
     return schemas.MemberReply(member=views.member(changed))
 
 

@@ -56,6 +56,8 @@ class User:
     role: Role
     time_zone: str
     created_at: datetime
+    # Logins from before then are over; None: none are.
+    tokens_after: datetime | None = None
 
     def caller(self, key_id: int | None = None) -> "Caller":
         """The account as somebody who asks."""

@@ -41,7 +41,7 @@ class JwtIssuer:
             "owner": user.owner_id,
             "role": user.role,
             "type": "access",
-            "iat": now,
+            "iat": now.timestamp(),  # Not cut to seconds: it may follow a new password at once.
             "exp": expires_at,
             "jti": uuid4().hex,
             "csrf": uuid4().hex,  # Compared with a header when the token travels in a cookie.

@@ -3,6 +3,7 @@
 from typing import Any
 
 LOGIN = {"email": "ann@example.com", "password": "correct horse battery"}
+PASSWORD = {"current": "correct horse battery", "new": "staple of the battery"}
 USER = {"id": 1, "email": "ann@example.com", "role": "owner"}
 LOGGED_IN = {
     "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.signature",

@@ -2,12 +2,21 @@
 
 from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant
+from api.schemas.base import Answered, Asked, Instant, Query
 
 
 class LoginRequest(Asked):
     email: str = Field(json_schema_extra={"maxLength": 254})
     password: str = Field(json_schema_extra={"maxLength": 1024})
+
+
+class EndSessionQuery(Query):
+    everywhere: bool = False
+
+
+class PasswordRequest(Asked):
+    current: str = Field(json_schema_extra={"maxLength": 1024})
+    new: str = Field(json_schema_extra={"minLength": 8, "maxLength": 1024})
 
 
 class UserView(Answered):

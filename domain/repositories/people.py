@@ -50,8 +50,9 @@ class UserRepository(Protocol):
         role: Role | None = None,
         time_zone: str | None = None,
         password_hash: str | None = None,
+        tokens_after: datetime | None = None,
     ) -> None:
-        """None stays as it is."""
+        """None stays as it is. Logins from before `tokens_after` are over."""
         ...
 
     def remove(self, user_id: UserId) -> bool:

@@ -3,8 +3,10 @@
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from domain.errors import FieldProblem, Invalid
 from domain.services.limits import LimitService
 from domain.services.users import Login, UserService
+from domain.users import Caller, User
 
 
 class LoginService:
@@ -26,6 +28,21 @@ class LoginService:
             if not failed:
                 self._limits.forgive(attempts)
         return granted
+
+    def change_password(
+        self, member: User, caller: Caller, current: str, new: str, now: datetime
+    ) -> None:
+        """Change one's own password, which ends all one's logins; guessing `current` is limited as
+        logging in is. Raises Invalid, TooMany, Forbidden."""
+        attempts = self._limits.login(member.email, f"user:{member.id}")
+        failed = False
+        try:
+            failed = not self._users.change_password(caller, current, new, now)
+        finally:
+            if not failed:
+                self._limits.forgive(attempts)
+        if failed:
+            raise Invalid(FieldProblem("current", "this is not your password"))
 
     def note_failure(self, email: str) -> None:
         """Write a failed login into the log of the account's owner, if there is such an account.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.ports import PasswordHasher
@@ -83,8 +84,9 @@ class TeamService:
             work.commit()
         return Added(member)
 
-    def change(self, caller: Caller, user_id: UserId, change: MemberChange) -> User:
-        """Change a member's role, time zone or password; the owner keeps the role.
+    def change(self, caller: Caller, user_id: UserId, change: MemberChange, now: datetime) -> User:
+        """Change a member's role, time zone or password; the owner keeps the role, and a new
+        password ends the member's logins.
 
         Raises Invalid, NotFound, Conflict (`owner_stays`), Forbidden."""
         caller.require(Permission.TEAM)
@@ -103,7 +105,11 @@ class TeamService:
             if change.role is not None:
                 _refuse_owner(member)
             work.users.change(
-                user_id, role=change.role, time_zone=change.time_zone, password_hash=password_hash
+                user_id,
+                role=change.role,
+                time_zone=change.time_zone,
+                password_hash=password_hash,
+                tokens_after=None if password_hash is None else now,
             )
             fields = [name for name, value in vars(change).items() if value is not None]
             detail = {"fields": fields} | ({"role": change.role} if change.role else {})

@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 from domain.errors import FieldProblem, Invalid, NotFound
 from domain.ports import PasswordHasher, Token, TokenIssuer
 from domain.repositories import OpenUnitOfWork
+from domain.services.keys import require_person
 from domain.users import Caller, OwnerId, Role, User, UserId
 
 EMAIL = re.compile(r"[^\s@\x00]{1,64}@[^\s@\x00]{1,189}")
@@ -49,6 +50,33 @@ class UserService:
             work.audit.add(user.caller(), "login.succeeded", "user", user.id)
             work.commit()
         return Login(user, self._tokens.issue(user, now))
+
+    def change_password(self, caller: Caller, current: str, new: str, now: datetime) -> bool:
+        """Change one's own password and end all one's logins; False when `current` is wrong.
+
+        Raises Invalid (fields) and Forbidden (an API key asks)."""
+        require_person(caller)
+        if problems := password_problems(new, "new"):
+            raise Invalid(*problems)
+        with self._open() as work:
+            user = work.users.get(caller.user_id)
+            found = work.users.by_email(user.email) if user else None
+        if found is None or not self._hasher.verify(found[1], current):
+            return False
+        password_hash = self._hasher.hash(new)
+        with self._open() as work:
+            work.users.change(caller.user_id, password_hash=password_hash, tokens_after=now)
+            work.audit.add(caller, "password.changed", "user", caller.user_id)
+            work.commit()
+        return True
+
+    def end_logins(self, caller: Caller, now: datetime) -> None:
+        """End every login of who asks. Raises Forbidden (an API key asks)."""
+        require_person(caller)
+        with self._open() as work:
+            work.users.change(caller.user_id, tokens_after=now)
+            work.audit.add(caller, "logins.ended", "user", caller.user_id)
+            work.commit()
 
     def note_failed_login(self, email: str) -> None:
         """Write a failed login into the log of the account's owner; nothing without an account."""
@@ -118,10 +146,10 @@ def email_problems(email: str) -> Sequence[FieldProblem]:
     return [FieldProblem("email", "use an address such as ann@example.com")]
 
 
-def password_problems(password: str) -> Sequence[FieldProblem]:
+def password_problems(password: str, name: str = "password") -> Sequence[FieldProblem]:
     if PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         return []
-    return [FieldProblem("password", f"use {PASSWORD_MIN} to {PASSWORD_MAX} characters")]
+    return [FieldProblem(name, f"use {PASSWORD_MIN} to {PASSWORD_MAX} characters")]
 
 
 def time_zone_problems(time_zone: str) -> Sequence[FieldProblem]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,7 @@ def user_of(row: UserRow) -> User:
         role=Role(row.role),
         time_zone=row.time_zone,
         created_at=row.created_at,
+        tokens_after=row.tokens_after,
     )
 
 
@@ -92,8 +93,14 @@ class SqlUserRepository:
         role: Role | None = None,
         time_zone: str | None = None,
         password_hash: str | None = None,
+        tokens_after: datetime | None = None,
     ) -> None:
-        values = {"role": role, "time_zone": time_zone, "password_hash": password_hash}
+        values: dict[str, Any] = {
+            "role": role,
+            "time_zone": time_zone,
+            "password_hash": password_hash,
+            "tokens_after": tokens_after,
+        }
         changes = {name: value for name, value in values.items() if value is not None}
         self._session.execute(update(UserRow).where(UserRow.id == user_id).values(changes))
 

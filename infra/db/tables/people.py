@@ -28,6 +28,7 @@ class UserRow(Row):
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     created_at: Mapped[datetime] = moment()
     removed_at: Mapped[datetime | None]
+    tokens_after: Mapped[datetime | None]  # a login from before then is over
     __table_args__ = (
         one_of("role", "owner", "manager", "chatter", "analyst"),
         Index(

@@ -34,6 +34,7 @@ class Line:
 
 ROUTES: dict[str, Line] = {
     "GET /api/auth/me": Line(None),
+    "PUT /api/auth/password": Line(None, {"current": "not it", "new": "correct horse"}),
     # Access
     "GET /api/audit": Line(Permission.AUDIT),
     "GET /api/keys": Line(Permission.KEYS),
@@ -246,6 +247,7 @@ def test_no_role_sees_less_with_a_key_than_with_a_login(crm: Crm, ids: dict[str,
     refused = {route for route in ROUTES if ask(crm, route, ids, key).status_code in {401, 403}}
 
     assert refused == {
+        "PUT /api/auth/password",
         "POST /api/keys",
         "POST /api/team",
         "PUT /api/team/<int:user_id>",

@@ -174,3 +174,94 @@ def test_a_team_has_at_most_two_hundred_members(crm: Crm) -> None:
     answer = crm.post("/api/team", NEW)
 
     assert (answer.status_code, answer.json["code"]) == (409, "team_full")
+
+
+def sessions(crm: Crm, email: str, password: str) -> tuple[dict[str, str], str]:
+    """A token's header, and an API key that the member made."""
+    token = login(crm, email, password).json["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    key = crm.client.post("/api/keys", json={"name": "CI"}, headers=headers)
+    return headers, str(key.json["secret"])
+
+
+def later(crm: Crm) -> Any:
+    """The same rows as seen by another web process."""
+    return create_app(crm.services).test_client()
+
+
+def test_a_new_password_ends_the_members_logins_and_leaves_keys_alone(crm: Crm) -> None:
+    member = crm.post("/api/team", NEW | {"role": "manager"}).json["member"]
+    old, key = sessions(crm, NEW["email"], NEW["password"])
+
+    changed = crm.call("PUT", f"/api/team/{member['id']}", json={"password": "another password"})
+
+    assert changed.status_code == 200
+    assert later(crm).get("/api/auth/me", headers=old).status_code == 401
+    by_key = later(crm).get("/api/auth/me", headers={"Authorization": f"Bearer {key}"})
+    assert by_key.status_code == 200
+    new = login(crm, NEW["email"], "another password").json["token"]
+    headers = {"Authorization": f"Bearer {new}"}
+    assert later(crm).get("/api/auth/me", headers=headers).status_code == 200
+    assert later(crm).get("/api/auth/me", headers=crm.bearer()).status_code == 200
+
+
+def test_the_login_that_a_new_password_ended_is_over_within_five_seconds(crm: Crm) -> None:
+    member = crm.post("/api/team", NEW).json["member"]
+    moment = datetime.now(UTC)
+    client = create_app(crm.services, clock=lambda: moment).test_client()
+    token = login(crm, NEW["email"], NEW["password"]).json["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/api/auth/me", headers=headers).status_code == 200
+
+    crm.call("PUT", f"/api/team/{member['id']}", json={"password": "another password"})
+    moment += timedelta(seconds=5)
+
+    assert client.get("/api/auth/me", headers=headers).status_code == 401
+
+
+def test_a_member_changes_the_own_password_and_every_login_ends(crm: Crm) -> None:
+    crm.post("/api/team", NEW)
+    token = login(crm, NEW["email"], NEW["password"]).json["token"]
+    old = {"Authorization": f"Bearer {token}"}
+    body = {"current": NEW["password"], "new": "another password"}
+
+    wrong = crm.client.put(
+        "/api/auth/password", json=body | {"current": "guessed wrong"}, headers=old
+    )
+    short = crm.client.put("/api/auth/password", json=body | {"new": "short"}, headers=old)
+    assert later(crm).get("/api/auth/me", headers=old).status_code == 200
+    done = crm.client.put("/api/auth/password", json=body, headers=old)
+
+    assert (wrong.status_code, wrong.json["details"][0]["field"]) == (422, "current")
+    assert (short.status_code, short.json["details"][0]["field"]) == (422, "new")
+    assert (done.status_code, done.text) == (204, "")
+    assert later(crm).get("/api/auth/me", headers=old).status_code == 401
+    assert login(crm, NEW["email"], NEW["password"]).status_code == 401
+    assert login(crm, NEW["email"], "another password").status_code == 200
+    assert len(crm.sql("SELECT FROM audit_log WHERE action = 'password.changed'")) == 1
+
+
+def test_guessing_the_current_password_is_limited(crm: Crm) -> None:
+    body = {"current": "guessed wrong", "new": "another password"}
+
+    answers = [crm.call("PUT", "/api/auth/password", "chatter", json=body) for _ in range(11)]
+
+    assert [one.status_code for one in answers] == [422] * 10 + [429]
+
+
+def test_all_logins_of_one_end_everywhere(crm: Crm) -> None:
+    here, there, another = crm.bearer("chatter"), crm.bearer("chatter"), crm.bearer("manager")
+
+    nobody = crm.client.delete("/api/auth/session?everywhere=true")
+    alone = crm.client.delete("/api/auth/session", headers=here)
+    assert later(crm).get("/api/auth/me", headers=there).status_code == 200
+    ended = crm.client.delete("/api/auth/session?everywhere=true", headers=here)
+
+    assert (nobody.status_code, alone.status_code, ended.status_code) == (401, 204, 204)
+    client = later(crm)
+    assert [client.get("/api/auth/me", headers=one).status_code for one in (here, there)] == [
+        401,
+        401,
+    ]
+    assert client.get("/api/auth/me", headers=another).status_code == 200
+    assert later(crm).get("/api/auth/me", headers=crm.bearer("chatter")).status_code == 200

@@ -763,6 +763,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state <> 'disconnected'"),
     )
     op.add_column("users", sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("users", sa.Column("tokens_after", sa.DateTime(timezone=True), nullable=True))
     for table, name, condition in CHECKS:
         op.create_check_constraint(name, table, condition)
     op.drop_index("uq_users_email", "users")
@@ -795,6 +796,7 @@ def downgrade() -> None:
     op.create_index("uq_users_email", "users", [sa.literal_column("lower(email)")], unique=True)
     for table, name, _ in CHECKS:
         op.drop_constraint(op.f(f"ck_{table}_{name}"), table)
+    op.drop_column("users", "tokens_after")
     op.drop_column("users", "removed_at")
     op.drop_index(
         "ix_platform_connections_sync_after",
