@@ -10,6 +10,8 @@ UNDO_WITHIN = timedelta(days=30)
 LINK = ("connection_id", "platform_user_id")
 # Blank in the kept fan, these come from the other.
 FILLED = ("email", "avatar", "notes", "subscription_tier")
+# Kept in step with transactions.
+SUMS = ("value_cents", "tips_cents")
 MOMENTS = ("last_seen_at", "last_purchase_at", "value_stated_at", "subscription_ends_at")
 
 
@@ -47,14 +49,19 @@ def record_of(fan: Fan, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def returning(
-    kept: Fan, before: Mapping[str, Any], after: Mapping[str, Any]
+    kept: Fan, before: Mapping[str, Any], after: Mapping[str, Any], merged_at: datetime
 ) -> tuple[dict[str, Any], list[str]]:
     """The fields that go back to what they were, and the names of those that were changed since
-    the merge and stay. The two halves of the link go or stay together."""
+    the merge and stay. The two halves of the link go or stay together; money that came since stays
+    on top of what was there before, unless a person has stated the value anew."""
     stay = [name for name in after if plain(getattr(kept, name)) != after[name]]
     if any(name in stay for name in LINK):
         stay += [name for name in LINK if name in after and name not in stay]
+    is_stated = kept.value_stated_at is not None and kept.value_stated_at > merged_at
+    came = [name for name in SUMS if name in stay and not (name == "value_cents" and is_stated)]
+    stay = [name for name in stay if name not in came]
     values = {name: _read(name, before[name]) for name in after if name not in stay}
+    values |= {name: before[name] + getattr(kept, name) - after[name] for name in came}
     return values, sorted(stay)
 
 

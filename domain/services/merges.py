@@ -141,7 +141,7 @@ class MergeService:
 
     @staticmethod
     def _undo(work: UnitOfWork, caller: Caller, merge: Merge, kept: Fan, other: Fan) -> list[str]:
-        values, stayed = returning(kept, merge.kept_before, merge.kept_after)
+        values, stayed = returning(kept, merge.kept_before, merge.kept_after, merge.at)
         if values:
             work.fans.change(kept, values, ChangedBy(ChangeSource.MERGE, caller.user_id))
         work.merges.move_back(merge, link_returns=LINK[0] in values and LINK[1] in values)

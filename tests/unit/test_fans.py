@@ -187,8 +187,8 @@ def test_what_was_changed_since_stays_and_the_link_stays_as_a_whole() -> None:
     kept = replace(before, **values)
     records = record_of(before, values), record_of(kept, values)
 
-    assert returning(kept, *records) == ({name: getattr(before, name) for name in values}, [])
+    assert returning(kept, *records, NOW) == ({name: getattr(before, name) for name in values}, [])
     moved = replace(kept, platform_user_id="78", notes="mine")
-    back, stayed = returning(moved, *records)
+    back, stayed = returning(moved, *records, NOW)
     assert stayed == ["connection_id", "notes", "platform_user_id"]
     assert back.keys() == values.keys() - set(stayed)

@@ -88,8 +88,12 @@ class SqlInboundRepository:
             FanRow.connection_id == connection_id,
             FanRow.platform_user_id == platform_user_id,
         )
-        live = self._fan(*is_it, FanRow.deleted_at.is_(None))
-        return live or self._fan(*is_it, FanRow.deleted_at.is_not(None))
+        return (
+            self._fan(*is_it, FanRow.deleted_at.is_(None))
+            # Before one that a person deleted: it leads to the fan that was kept.
+            or self._fan(*is_it, FanRow.merged_into.is_not(None))
+            or self._fan(*is_it, FanRow.deleted_at.is_not(None))
+        )
 
     def fan_by_id(self, fan_id: FanId) -> KnownFan | None:
         return self._fan(FanRow.id == fan_id)

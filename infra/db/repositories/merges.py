@@ -212,6 +212,13 @@ class SqlMergeRepository:
             ids=merge.moved["conversations"],
             **two,
         )
+        # What was said in them since was said with the merged fan.
+        self._run(
+            "UPDATE messages m SET fan_id = :merged FROM conversations c WHERE m.fan_id = :kept"
+            " AND c.id = m.conversation_id AND c.id = ANY(:ids) AND c.fan_id = :merged",
+            ids=merge.moved["conversations"],
+            **two,
+        )
         theirs = family(self._session, merge.merged_id)
         for one in merge.moved["joined"]:
             values = {**one, "owner": merge.owner_id, "merged": merge.merged_id}

@@ -64,11 +64,22 @@ _ASK = text(
      WHERE id = :id
     """
 )
+# Of the fan who is this user of the platform, or of the one that fan was merged into.
 _CONVERSATION = text(
     """
-    SELECT c.id FROM conversations c JOIN fans f ON f.id = c.fan_id
-     WHERE f.connection_id = :connection AND f.platform_user_id = :fan AND f.deleted_at IS NULL
-       AND c.connection_id = f.connection_id
+    WITH RECURSIVE who AS (
+      SELECT id, merged_into, 0 AS steps FROM fans
+       WHERE connection_id = :connection AND platform_user_id = :fan AND deleted_at IS NULL
+      UNION ALL
+      SELECT id, merged_into, 1 FROM fans
+       WHERE connection_id = :connection AND platform_user_id = :fan AND merged_into IS NOT NULL
+      UNION ALL
+      SELECT f.id, f.merged_into, steps + 1 FROM who JOIN fans f ON f.id = who.merged_into
+       WHERE steps < 20
+    )
+    SELECT c.id FROM who JOIN fans f ON f.id = who.id JOIN conversations c ON c.fan_id = f.id
+     WHERE f.deleted_at IS NULL AND c.connection_id = :connection
+     ORDER BY steps LIMIT 1
        FOR UPDATE OF c
     """
 )
