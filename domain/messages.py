@@ -46,9 +46,14 @@ class State(StrEnum):
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.FAILED}),
     State.SENDING: frozenset(
-        {State.SENT, State.DELIVERED, State.QUEUED, State.FAILED, State.UNKNOWN}
+        {
+            *(State.SENT, State.DELIVERED, State.QUEUED, State.FAILED, State.UNKNOWN),
+            State.CANCELLED,  # Its fan was deleted meanwhile: it must not be sent again.
+        }
     ),
-    State.UNKNOWN: frozenset({State.SENT, State.DELIVERED, State.FAILED, State.QUEUED}),
+    State.UNKNOWN: frozenset(
+        {State.SENT, State.DELIVERED, State.FAILED, State.QUEUED, State.CANCELLED}
+    ),
     State.SENT: frozenset({State.DELIVERED, State.UNSENT}),
     State.DELIVERED: frozenset({State.UNSENT}),
     State.FAILED: frozenset({State.QUEUED}),

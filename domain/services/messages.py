@@ -14,7 +14,7 @@ from domain import notices
 from domain.connections import ConnectionState
 from domain.errors import Conflict, Invalid, NotFound
 from domain.events import Event, MediaRequested, MessageRequested, RequestMetadata
-from domain.fans import Fan, parse_recipient, recipient_id
+from domain.fans import Fan, FanId, parse_recipient, recipient_id
 from domain.messages import (
     KEY_LIFETIME,
     Attempt,
@@ -55,6 +55,8 @@ class MessageReport:
     attempts: Sequence[Attempt]
 
 
+# Nobody merges more often than this.
+MERGES_MAX = 20
 Addressee = Callable[[UnitOfWork], Fan]
 Change = Callable[[UnitOfWork, Message], Message]
 
@@ -104,7 +106,7 @@ class MessageService:
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
                 return result_from(stored)
-            fan = addressee(work)
+            fan = self._locked(work, addressee)
             message = self._accept(work, self._promises(work, now), fan, draft)
             result = queued(message)
             if once:
@@ -127,7 +129,7 @@ class MessageService:
                 work.connections.lock(connection_id)
             promises = self._promises(work, now)
             results = [
-                queued(self._accept(work, promises, fan, draft)) if fan else refusal
+                self._accept_one(work, promises, fan, draft) if fan else refusal
                 for fan, draft, refusal in checked
             ]
             work.commit()
@@ -144,6 +146,34 @@ class MessageService:
             return fan, draft, REFUSED
         except (Invalid, NotFound, Conflict) as problem:
             return None, draft, replace(REFUSED, error=problem.message)
+
+    def _accept_one(
+        self, work: UnitOfWork, promises: Promises, fan: Fan, draft: Draft
+    ) -> SendResult:
+        """One item of a batch, whose connection is locked."""
+        try:
+            self._still(work, fan, lambda work: self._of_id(work, fan))
+        except (NotFound, Conflict) as problem:
+            return replace(REFUSED, error=problem.message)
+        return queued(self._accept(work, promises, fan, draft))
+
+    def _of_id(self, work: UnitOfWork, fan: Fan) -> Fan:
+        return self.addressee(work, fan.owner_id, recipient_id(fan.id))
+
+    def _locked(self, work: UnitOfWork, addressee: Addressee) -> Fan:
+        """The fan, as it stays until the transaction ends: whoever deletes, unlinks or merges it,
+        or disconnects its account, locks the connection before."""
+        fan = addressee(work)
+        assert fan.connection_id is not None
+        work.connections.lock(fan.connection_id)
+        return self._still(work, fan, addressee)
+
+    @staticmethod
+    def _still(work: UnitOfWork, fan: Fan, addressee: Addressee) -> Fan:
+        found = addressee(work)
+        if found.connection_id != fan.connection_id:
+            raise Conflict("this fan has just been linked elsewhere: try again", code="changed")
+        return found
 
     def validate_message(self, draft: Draft) -> Draft:
         """The draft, normalised; raises Invalid naming each bad field."""
@@ -169,7 +199,10 @@ class MessageService:
         if not payload.user_id.isdigit():
             raise NotFound("userId is no number of ours", code="user_not_found")
         with self._open() as work:
-            fan = self.addressee(work, OwnerId(int(payload.user_id)), payload.recipient_id)
+            owner_id = OwnerId(int(payload.user_id))
+            fan = self._locked(
+                work, lambda work: self.addressee(work, owner_id, payload.recipient_id)
+            )
             public_id = PublicId(payload.message_id)
             message = self._accept(work, self._promises(work, now), fan, draft, public_id)
             work.commit()
@@ -262,12 +295,20 @@ class MessageService:
         caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
+            refuse_deleted(work, message.owner_id, message.fan_id)
             waits_for_person = message.state is State.UNKNOWN and message.wake_after is None
             if message.state is not State.FAILED and not waits_for_person:
                 raise Conflict(
                     f"it is {message.state}; only a failed message, or one that could not be"
                     " proved, can be retried",
                     code="not_failed",
+                )
+            found = work.fans.get(message.owner_id, message.fan_id, deleted=True)
+            if found is None or found.platform_user_id is None:
+                # Nobody could send it: it would wait for good.
+                raise Conflict(
+                    "this fan is no longer linked to an account: link the fan first",
+                    code="fan_not_linked",
                 )
             connection = work.connections.lock(message.connection_id)
             estimate = None
@@ -306,6 +347,7 @@ class MessageService:
         caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
+            refuse_deleted(work, message.owner_id, message.fan_id)
             if message.state is not State.UNKNOWN or not work.messages.move(
                 message, State.SENT, sent_at=now
             ):
@@ -373,6 +415,23 @@ class MessageService:
         """The caller's queue in numbers, at most two seconds old (see `as_of`)."""
         caller.require(Permission.READ)
         return self._status.read(caller, now)
+
+
+def kept_of(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> Fan | None:
+    """The fan, deleted or not, or the one that it was merged into."""
+    fan = work.fans.get(owner_id, fan_id, deleted=True)
+    for _ in range(MERGES_MAX):
+        if fan is None or fan.merged_into is None:
+            break
+        fan = work.fans.get(owner_id, fan.merged_into, deleted=True)
+    return fan
+
+
+def refuse_deleted(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> None:
+    """Raise Conflict when the fan is deleted; the caller holds the connection's lock."""
+    fan = kept_of(work, owner_id, fan_id)
+    if fan is None or fan.deleted_at is not None:
+        raise Conflict("this fan is deleted: restore the fan first", code="fan_deleted")
 
 
 def requested(message: Message) -> Event:

@@ -14,6 +14,7 @@ from domain.events import Event, UnsendRequested
 from domain.messages import MessageId, State
 from domain.ports import Journal, PlatformAccounts, PlatformRefused, PlatformUnavailable
 from domain.repositories import Once, OpenUnitOfWork, Unsend
+from domain.services.messages import refuse_deleted
 from domain.services.read_marks import HEALING
 from domain.threads import UNSEND_WINDOW, ThreadMessage
 from domain.users import Caller, Permission
@@ -69,6 +70,7 @@ class UnsendingService:
             found = work.threads.find(caller.owner_id, public_id)
             assert found is not None
             if not found.is_unsending:
+                refuse_deleted(work, caller.owner_id, found.fan_id)
                 if problem := found.unsend_problem(now):
                     raise Conflict(REFUSALS[problem], code=problem)
                 others = work.unsending.others(found.connection_id)

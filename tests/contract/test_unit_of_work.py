@@ -53,6 +53,7 @@ class World:
     owner: OwnerId
     connection: int
     fans: list[int]
+    delete_fan: Callable[[int], None]
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -72,7 +73,7 @@ def fake_world() -> World:
     connection = data.add_connection(owner, "acct_1")
     fans = [data.add_fan(owner, connection, str(500 + n)) for n in range(2)]
     fans.append(data.add_fan(owner, None, None))
-    return World(data.open, bus, data.let_time_pass, owner, connection, fans)
+    return World(data.open, bus, data.let_time_pass, owner, connection, fans, data.delete_fan)
 
 
 def real_world(engine: Engine, settings: Settings) -> World:
@@ -111,8 +112,18 @@ def real_world(engine: Engine, settings: Settings) -> World:
                 {"by": by},
             )
 
+    def delete_fan(fan: int) -> None:
+        with engine.begin() as database:
+            database.execute(text("UPDATE fans SET deleted_at = now() WHERE id = :id"), {"id": fan})
+
     return World(
-        lambda: SqlUnitOfWork(sessions, bus, cipher), bus, let_time_pass, owner, connection, fans
+        lambda: SqlUnitOfWork(sessions, bus, cipher),
+        bus,
+        let_time_pass,
+        owner,
+        connection,
+        fans,
+        delete_fan,
     )
 
 
@@ -437,6 +448,33 @@ def test_not_called_gives_the_row_back_and_closes_the_attempt(world: World) -> N
         [attempt] = work.messages.attempts(message.id)
     assert attempt.outcome is Outcome.NOT_CALLED
     assert claimed(world, message).attempt_no == 2
+
+
+@pytest.mark.parametrize("way", ["not_called", "record", "move"])
+def test_what_would_wait_for_a_deleted_fan_is_cancelled(world: World, way: str) -> None:
+    message = queued(world)
+    claim = claimed(world, message)
+    sending = read(world, message)
+    world.delete_fan(world.fans[0])
+
+    if way == "record":
+        moved = recorded(world, claim, Outcome.RATE_LIMITED, State.QUEUED, wake_in=MINUTE)
+        assert moved is State.CANCELLED
+    else:
+        with world.open() as work:
+            if way == "move":
+                assert work.messages.move(sending, State.QUEUED, wake_in=MINUTE)
+            else:
+                work.messages.not_called(claim, MINUTE)
+            work.commit()
+
+    found = read(world, message)
+    assert (found.state, found.wake_after, found.lease_until) == (State.CANCELLED, None, None)
+    with world.open() as work:
+        assert work.fans.get(world.owner, world.fans[0]) is None
+        assert work.fans.recipient(world.owner, world.fans[0]) is None
+        gone = work.fans.get(world.owner, world.fans[0], deleted=True)
+    assert gone is not None
 
 
 def test_a_recorded_call_completes_the_attempt_and_moves_the_message(world: World) -> None:

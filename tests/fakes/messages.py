@@ -126,11 +126,12 @@ class FakeMessageRepository(Rows):
         message = self._session.write().messages[claim.message_id]
         if not self._fence_holds(claim, message):
             return False
+        state = self._landing(message, State.QUEUED)
         self._change(
             message,
-            state=State.QUEUED,
+            state=state,
             lease_until=None,
-            wake_after=self._due(wake_in),
+            wake_after=self._due(wake_in) if state is State.QUEUED else None,
             delay=message.delay or Delay.RETRY,
         )
         return True
@@ -151,6 +152,9 @@ class FakeMessageRepository(Rows):
         proved = state is State.SENT and message.state in PROVABLE
         if not proved and (state is State.SENT or not self._fence_holds(claim, message)):
             return None
+        state = self._landing(message, state)
+        if state is State.CANCELLED:
+            wake_in = None
         changed = self._change(
             message,
             state=state,
@@ -177,6 +181,11 @@ class FakeMessageRepository(Rows):
         if state is State.FAILED:
             self._session.write().failed_at[message.id] = self._session.now
         return state
+
+    def _landing(self, message: Message, state: State) -> State:
+        fan = self._session.rows.fans[message.fan_id]
+        gone = state is State.QUEUED and fan.deleted_at and fan.merged_into is None
+        return State.CANCELLED if gone else state
 
     @staticmethod
     def _fence_holds(claim: Claim, message: Message) -> bool:
@@ -212,6 +221,9 @@ class FakeMessageRepository(Rows):
         found = rows.messages[message.id]
         if (found.state, found.attempt_no) != (message.state, message.attempt_no):
             return False
+        state = self._landing(found, state)
+        if state is State.CANCELLED:
+            wake_in = None
         changes: dict[str, object] = {
             "state": state,
             "lease_until": None,

@@ -129,10 +129,16 @@ class FakeFanRepository:
     def recipient(self, owner_id: OwnerId, fan_id: FanId) -> Recipient | None:
         rows = self._session.rows
         fan = rows.fans.get(fan_id)
-        if fan is None or fan.owner_id != owner_id:
+        if fan is None or fan.owner_id != owner_id or fan.deleted_at is not None:
             return None
         linked = rows.connections.get(fan.connection_id) if fan.connection_id else None
         return Recipient(fan, linked)
+
+    def get(self, owner_id: OwnerId, fan_id: FanId, *, deleted: bool = False) -> Fan | None:
+        fan = self._session.rows.fans.get(fan_id)
+        if fan is None or fan.owner_id != owner_id or (fan.deleted_at and not deleted):
+            return None
+        return fan
 
     def page(
         self,

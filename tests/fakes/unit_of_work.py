@@ -213,6 +213,10 @@ class FakeDatabase:
         self._store.committed.fans[fan_id] = replace(fan, **changes)
         return fan_id
 
+    def delete_fan(self, fan_id: FanId) -> None:
+        fans = self._store.committed.fans
+        fans[fan_id] = replace(fans[fan_id], deleted_at=self.now())
+
     def add_campaign(self, status: CampaignStatus = CampaignStatus.ACTIVE) -> CampaignId:
         campaign_id = CampaignId(next(self._store.ids))
         self._store.committed.campaigns[campaign_id] = status

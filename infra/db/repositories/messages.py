@@ -153,6 +153,21 @@ RECORD = sql(
         )
     ),
 )
+# Whether the fan was deleted, or the one it was merged into. Locked, and before the message as
+# everybody does: who deletes a fan has either cancelled what was queued of it, or is waited for.
+FAN_GONE = sql(
+    """
+    WITH RECURSIVE chain AS (
+      SELECT f.id, f.merged_into, 0 AS steps FROM messages m JOIN fans f ON f.id = m.fan_id
+      WHERE m.id = :id
+      UNION ALL
+      SELECT f.id, f.merged_into, steps + 1 FROM chain JOIN fans f ON f.id = chain.merged_into
+      WHERE steps < 20
+    )
+    SELECT f.deleted_at IS NOT NULL AND f.merged_into IS NULL AS gone FROM fans f
+    WHERE f.id IN (SELECT id FROM chain) ORDER BY f.id FOR SHARE OF f
+    """
+)
 
 
 class SqlMessageRepository:
@@ -238,6 +253,7 @@ class SqlMessageRepository:
         return claim
 
     def not_called(self, claim: Claim, wake_in: timedelta) -> bool:
+        state = self._landing(claim.message_id, State.QUEUED)
         self._close_attempt(claim, Result(Outcome.NOT_CALLED))
         return bool(
             changed(
@@ -245,9 +261,9 @@ class SqlMessageRepository:
                 update(MessageRow)
                 .where(*self._fence(claim))
                 .values(
-                    state=QUEUED,
+                    state=state,
                     lease_until=None,
-                    wake_after=func.now() + wake_in,
+                    wake_after=func.now() + wake_in if state is State.QUEUED else None,
                     delay=func.coalesce(MessageRow.delay, Delay.RETRY),
                 ),
             )
@@ -265,6 +281,7 @@ class SqlMessageRepository:
         wake_in: timedelta | None,
     ) -> State | None:
         sent = state is State.SENT
+        state = self._landing(claim.message_id, state)
         moved = self._session.execute(
             RECORD,
             {
@@ -278,7 +295,7 @@ class SqlMessageRepository:
                 "failures": failures,
                 "key_no": key_no,
                 "delay": delay,
-                "wake_in": wake_in,
+                "wake_in": None if state is State.CANCELLED else wake_in,
                 "shown_code": None if sent else result.error_code,
                 "shown_detail": None if sent else result.detail,
             },
@@ -287,6 +304,14 @@ class SqlMessageRepository:
         if sent and answered and (moved is None or moved.platform_message_id != answered):
             claim_id(self._session, claim.connection_id, claim.message_id, answered)
         return state if moved else None
+
+    def _landing(self, message_id: MessageId, state: State) -> State:
+        """The one place where a message that would wait to be sent again is cancelled instead,
+        since its fan was deleted."""
+        if state is not State.QUEUED:
+            return state
+        gone = self._session.scalars(FAN_GONE, {"id": message_id}).all()
+        return State.CANCELLED if any(gone) else state
 
     def _fence(self, claim: Claim) -> tuple[Any, ...]:
         return (
@@ -334,6 +359,9 @@ class SqlMessageRepository:
         wake_in: timedelta | None = None,
     ) -> bool:
         check_transition(message.state, state)
+        state = self._landing(message.id, state)
+        if state is State.CANCELLED:
+            wake_in = None
         values: dict[str, Any] = {
             "state": state,
             "lease_until": None,
