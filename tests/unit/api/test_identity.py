@@ -280,4 +280,4 @@ def test_a_token_names_the_claims_we_promised(world: World) -> None:
         world.owner,
         "owner",
     )
-    assert found["exp"] - found["iat"] == settings().access_token_seconds
+    assert found["exp"] - int(found["iat"]) == settings().access_token_seconds
