@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant, PageQuery
+from api.schemas.base import Answered, Asked, Instant, Moment, PageQuery
 from api.schemas.messages import Queued
 from api.schemas.threads import MessageItem
+from domain.fans import BIGINT_MAX
 
-BIGINT_MAX = 2**63 - 1
 Tier = Literal["whale", "spender", "quiet", "new"]
 
 
@@ -20,8 +20,8 @@ class ConversationsQuery(PageQuery):
     failed: bool | None = Field(None, description="a message of it failed")
     platform: str | None = Field(None, max_length=100)
     connection_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
-    since: AwareDatetime | None = Field(None, alias="from", description="by the newest message")
-    until: AwareDatetime | None = Field(None, alias="to")
+    since: Moment | None = Field(None, alias="from", description="by the newest message")
+    until: Moment | None = Field(None, alias="to")
     min_spend_cents: int | None = Field(None, ge=0, le=BIGINT_MAX)
     tier: Tier | None = None
     tag: str | None = Field(None, max_length=100)

@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from api.schemas.base import Answered, Instant, PageQuery
+from domain.fans import BIGINT_MAX
 
 
 class EventsQuery(PageQuery):
-    connection_id: int | None = Field(None, ge=1, le=2**63 - 1)
+    connection_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
 
 
 class EventView(Answered):

@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from api.schemas.base import Answered, Asked
+from domain.fans import BIGINT_MAX
 
 
 class LinkRequest(Asked):
-    connection_id: int = Field(ge=1, le=2**63 - 1)
+    connection_id: int = Field(ge=1, le=BIGINT_MAX)
     platform_user_id: str | None = Field(
         None,
         pattern=r"^[1-9][0-9]{0,18}$",

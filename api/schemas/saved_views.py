@@ -1,9 +1,10 @@
 """Saved views of the inbox."""
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant
-from api.schemas.conversations import BIGINT_MAX, Tier
+from api.schemas.base import Answered, Asked, Instant, Moment
+from api.schemas.conversations import Tier
+from domain.fans import BIGINT_MAX
 
 
 class ViewFilter(Asked):
@@ -14,8 +15,8 @@ class ViewFilter(Asked):
     failed: bool | None = None
     platform: str | None = Field(None, max_length=100)
     connection_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
-    since: AwareDatetime | None = Field(None, alias="from", strict=False)
-    until: AwareDatetime | None = Field(None, alias="to", strict=False)
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
     min_spend_cents: int | None = Field(None, ge=0, le=BIGINT_MAX)
     tier: Tier | None = None
     tag: str | None = Field(None, max_length=100)

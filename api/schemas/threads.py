@@ -3,12 +3,12 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from api.schemas.base import Answered, Instant, Query
+from api.schemas.base import Answered, Instant, Moment, Query
 from api.schemas.messages import NoticeView
+from domain.fans import BIGINT_MAX
 
-BIGINT_MAX = 2**63 - 1
 Status = Literal[
     "queued", "sending", "sent", "delivered", "failed", "unknown", "cancelled", "unsent"
 ]
@@ -30,8 +30,8 @@ class MessagesQuery(Query):
     status: Status | None = None
     connection_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
     fan_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
-    from_: AwareDatetime | None = Field(None, alias="from")
-    to: AwareDatetime | None = None
+    from_: Moment | None = Field(None, alias="from")
+    to: Moment | None = None
     q: str | None = Field(
         None, max_length=200, description="all these words, the last as a beginning"
     )

@@ -1,40 +1,28 @@
 """Money."""
 
-from datetime import datetime
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AwareDatetime, BeforeValidator, Field
-
-from api.schemas.base import Answered, Asked, Instant, PageQuery
-
-ID_MAX = 2**63 - 1
-
-
-def _moment(value: object) -> object:
-    """JSON knows no moments: they come as text."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+from api.schemas.base import Answered, Asked, Instant, Moment, PageQuery
+from domain.fans import BIGINT_MAX
 
 
 class TransactionsQuery(PageQuery):
-    since: AwareDatetime | None = Field(None, alias="from", description="first moment, inclusive")
-    until: AwareDatetime | None = Field(None, alias="to", description="last moment, exclusive")
+    since: Moment | None = Field(None, alias="from", description="first moment, inclusive")
+    until: Moment | None = Field(None, alias="to", description="last moment, exclusive")
     type: str | None = Field(None, max_length=32, description="tip, message, subscription, ...")
-    fan_id: int | None = Field(None, ge=1, le=ID_MAX)
-    connection_id: int | None = Field(None, ge=1, le=ID_MAX)
+    fan_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
+    connection_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
 
 
 class NewTransaction(Asked):
-    fan_id: int | None = Field(None, ge=1, le=ID_MAX)
+    fan_id: int | None = Field(None, ge=1, le=BIGINT_MAX)
     type: str = Field(json_schema_extra={"pattern": "^[a-z][a-z0-9_]{0,31}$"})
     gross_cents: int
     fee_cents: int = 0
     net_cents: int | None = Field(None, description="default: grossCents less feeCents")
     vat_cents: int = 0
     description: str | None = None
-    happened_at: Moment = Field(json_schema_extra={"format": "date-time"})
+    happened_at: Moment
 
 
 class MoneyFan(Answered):

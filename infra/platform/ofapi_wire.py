@@ -193,7 +193,7 @@ def _amount(dollars: object) -> Decimal:
 def instant(value: str) -> datetime:
     """Aware and UTC; the gateway leaves the zone out where it means UTC."""
     moment = datetime.fromisoformat(value)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def error_code(problem: Exception) -> str:

@@ -115,6 +115,9 @@ def test_there_are_at_most_twenty(crm: Crm) -> None:
         ({"name": "x", "filter": {"tier": "gold"}}, "filter.tier"),
         ({"name": "x", "filter": {"unread": "yes"}}, "filter.unread"),
         ({"name": "x", "filter": {"other": 1}}, "filter.other"),
+        # In UTC it lies before the first year, which nothing of ours can spell.
+        ({"name": "x", "filter": {"from": "0001-01-01T00:00:00+14:00"}}, "filter.from"),
+        ({"name": "x", "filter": {"to": "9999-12-31T23:59:59-14:00"}}, "filter.to"),
         (
             {
                 "name": "x",

@@ -227,6 +227,7 @@ def test_an_idempotency_key_enters_money_once(crm: Crm) -> None:
         ({"happenedAt": "2999-01-01T00:00:00Z"}, "happenedAt"),
         ({"happenedAt": "2026-06-01T10:00:00"}, "happenedAt"),
         ({"happenedAt": "soon"}, "happenedAt"),
+        ({"happenedAt": "0001-01-01T00:00:00+14:00"}, "happenedAt"),
         ({"description": "x" * 501}, "description"),
         ({"grossCents": "20"}, "grossCents"),
     ],
