@@ -1,5 +1,6 @@
 """A conversation is everything said between one creator's account and one fan."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from typing import NewType
 
 from domain.connections import ConnectionId
 from domain.errors import FieldProblem, Invalid
-from domain.fans import FanId
+from domain.fans import FanId, read_tag
 from domain.users import OwnerId
 
 ConversationId = NewType("ConversationId", int)
@@ -51,10 +52,21 @@ class ConversationFilter:
         asked = {one.name: getattr(self, one.name) for one in fields(self)}
         return replace(base, **{name: value for name, value in asked.items() if value is not None})
 
-    def check(self) -> None:
-        """Raise Invalid for a filter that nothing could fit."""
+    def checked(self) -> "ConversationFilter":
+        """The filter with its words spelled as those of fans are kept; raises Invalid for one that
+        nothing could fit."""
+        problems: list[FieldProblem] = []
         if self.since and self.until and self.since > self.until:
-            raise Invalid(FieldProblem("to", "use a moment after `from`"))
+            problems.append(FieldProblem("to", "use a moment after `from`"))
+        tag = self.tag
+        try:
+            tag = None if tag is None else read_tag(tag)
+        except ValueError as problem:
+            problems.append(FieldProblem("tag", str(problem)))
+        if problems:
+            raise Invalid(*problems)
+        q = None if self.q is None else unicodedata.normalize("NFC", self.q).strip()
+        return replace(self, tag=tag, q=q or None)
 
 
 # Views that everybody has, by what `view=` calls them.

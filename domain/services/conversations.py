@@ -56,8 +56,7 @@ class ConversationService:
         caller.require(Permission.READ)
         with self._open() as work:
             chosen = asked if view is None else asked.over(self._view(work, caller.owner_id, view))
-            chosen.check()
-            return work.conversations.page(caller.owner_id, chosen, limit, cursor, now)
+            return work.conversations.page(caller.owner_id, chosen.checked(), limit, cursor, now)
 
     @staticmethod
     def _view(work: UnitOfWork, owner_id: OwnerId, view: str) -> ConversationFilter:

@@ -59,8 +59,7 @@ class SavedViewService:
         """Save a view; the last part says that an Idempotency-Key brought it back. Raises Invalid,
         and Conflict: `name_taken`, `too_many_views`."""
         caller.require(Permission.EDIT)
-        name = _name(name)
-        asked.check()
+        name, asked = _name(name), asked.checked()
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
                 found = work.saved_views.get(caller.owner_id, int(stored))
@@ -88,8 +87,7 @@ class SavedViewService:
         """Change a view's name or filter; raises NotFound, Invalid, and Conflict `name_taken`."""
         caller.require(Permission.EDIT)
         name = None if name is None else _name(name)
-        if asked is not None:
-            asked.check()
+        asked = None if asked is None else asked.checked()
         with self._open() as work:
             changed = work.saved_views.change(caller.owner_id, view_id, name, asked)
             if changed is None:

@@ -27,8 +27,10 @@ NEWEST_FIRST = (MessageRow.created_at.desc(), MessageRow.id.desc())
 
 def words_of(query: str) -> Sequence[str]:
     """The words of a query: letters, digits and the marks on them; everything else parts words."""
+    # Texts are kept in NFC.
     spaced = "".join(
-        one if one.isalnum() or unicodedata.category(one).startswith("M") else " " for one in query
+        one if one.isalnum() or unicodedata.category(one).startswith("M") else " "
+        for one in unicodedata.normalize("NFC", query)
     )
     return spaced.split()[:WORDS_MAX]
 

@@ -101,6 +101,7 @@ def test_each_filter_narrows_and_all_combine(crm: Crm, inbox: Inbox) -> None:
     assert ids(crm, "?q=100%25_") == [other]
     assert ids(crm, "?q=AN") == ids(crm, "?q=r") == [wanted]
     assert ids(crm, "?q=nn") == []
+    assert ids(crm, "?tag=VIP") == ids(crm, "?q=+Anna+") == [wanted]
     assert ids(crm, "?unread=false") == [other, wanted]
     assert ids(crm, "?tag=nobody&unread=true") == []
 

@@ -55,6 +55,8 @@ def test_all_words_are_found_in_any_order_and_the_last_as_a_beginning(
     assert found(crm, "?q=sat") == ["saturday", "See you on SATURDAY night"]
     assert found(crm, "?q=saturday+nig") == ["See you on SATURDAY night"]
     assert found(crm, "?q=caf%C3%A9+ferm") == ["Le café est fermé"]
+    # The same letters as some keyboards write them: e and its accent apart.
+    assert found(crm, "?q=cafe%CC%81") == ["Le café est fermé"]
     assert found(crm, "?q=turday") == []
 
 
