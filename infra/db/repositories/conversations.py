@@ -54,18 +54,21 @@ READ = text(
 UNREAD = text(
     """
     WITH newest AS (
-      SELECT id, read FROM messages WHERE conversation_id = :id AND direction = 'in'
+      SELECT id, read FROM messages
+      WHERE conversation_id = :id AND direction = 'in' AND deleted_at IS NULL
       ORDER BY created_at DESC, id DESC LIMIT 1
     ), marked AS (
       UPDATE messages m SET read = false FROM newest
       WHERE m.id = newest.id AND newest.read AND NOT EXISTS (
-        SELECT FROM messages WHERE conversation_id = :id AND direction = 'in' AND NOT read)
+        SELECT FROM messages WHERE conversation_id = :id AND direction = 'in' AND NOT read
+          AND deleted_at IS NULL)
       RETURNING m.id
     )
     UPDATE conversations SET
       tell_read_after = NULL,
       unread_count = (SELECT count(*) FROM marked) + (
-        SELECT count(*) FROM messages WHERE conversation_id = :id AND direction = 'in' AND NOT read)
+        SELECT count(*) FROM messages WHERE conversation_id = :id AND direction = 'in' AND NOT read
+          AND deleted_at IS NULL)
     WHERE id = :id AND user_id = :owner_id
     """
 )

@@ -80,7 +80,8 @@ RECOUNT = sql(
       is_direct = EXISTS (SELECT FROM messages m
         WHERE m.conversation_id = c.id AND m.campaign_id IS NULL),
       unread_count = (SELECT count(*) FROM messages m
-        WHERE m.conversation_id = c.id AND m.direction = 'in' AND NOT m.read)
+        WHERE m.conversation_id = c.id AND m.direction = 'in' AND NOT m.read
+          AND m.deleted_at IS NULL)
     WHERE c.id = ANY(:ids)
     """
 )

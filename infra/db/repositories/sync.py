@@ -88,7 +88,7 @@ _READ = text(
     UPDATE messages SET read = true
      WHERE id IN (SELECT id FROM messages
                    WHERE conversation_id = :conversation AND direction = 'in' AND NOT read
-                     AND created_at <= :until
+                     AND deleted_at IS NULL AND created_at <= :until
                    ORDER BY created_at DESC, id DESC OFFSET :unread)
     """
 )
@@ -96,7 +96,8 @@ _COUNT = text(
     """
     UPDATE conversations
        SET unread_count = (SELECT count(*) FROM messages
-                            WHERE conversation_id = :conversation AND direction = 'in' AND NOT read)
+                            WHERE conversation_id = :conversation AND direction = 'in' AND NOT read
+                              AND deleted_at IS NULL)
      WHERE id = :conversation
     """
 )

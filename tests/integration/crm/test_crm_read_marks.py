@@ -135,6 +135,22 @@ def test_unread_marks_the_newest_message_of_the_fan_and_stays_here(
     assert chats.calls == []
 
 
+def test_a_deleted_message_is_never_unread(crm: Crm, inbox: Inbox) -> None:
+    talk = inbox.conversation(crm.fan("Kept"))
+    inbox.message(talk, "still there", read=True)
+    inbox.message(talk, "gone", created_at=minutes(1), deleted_at=minutes(2))
+    other = crm.fan("Other", connection_id=None)
+
+    assert mark(crm, talk, "unread").json["conversation"]["unreadCount"] == 1
+    [row] = crm.sql("SELECT text FROM messages WHERE NOT read AND deleted_at IS NULL")
+    assert row.text == "still there"
+
+    kept = crm.sql("SELECT fan_id FROM conversations")[0].fan_id
+    merge = crm.post(f"/api/crm/fans/{kept}/merge", {"otherId": other}).json["mergeId"]
+    assert crm.post(f"/api/crm/merges/{merge}/undo").status_code == 200
+    assert crm.sql("SELECT unread_count FROM conversations")[0].unread_count == 1
+
+
 def test_a_conversation_without_a_word_of_the_fan_has_nothing_unread(
     crm: Crm, inbox: Inbox
 ) -> None:
