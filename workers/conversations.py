@@ -9,6 +9,7 @@ from domain.conversations import ConversationId
 from domain.events import ConversationRead
 from infra.bus.broker import Poison
 from infra.wiring import Services
+from workers.resting import rest_if_off
 
 
 def register(app: Celery, services: Services) -> None:
@@ -21,4 +22,5 @@ def register(app: Celery, services: Services) -> None:
             read = ConversationRead.model_validate(payload)
         except ValidationError:
             raise Poison("not a ConversationRead event") from None
-        services.read_marks.tell(ConversationId(read.conversation_id))
+        if not rest_if_off(services):
+            services.read_marks.tell(ConversationId(read.conversation_id))

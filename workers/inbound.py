@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from domain.events import PlatformEventReceived
 from infra.bus.broker import Poison
 from infra.wiring import Services
+from workers.resting import rest_if_off
 
 
 def register(app: Celery, services: Services) -> None:
@@ -22,5 +23,5 @@ def register(app: Celery, services: Services) -> None:
             received = PlatformEventReceived.model_validate(payload)
         except ValidationError as problem:
             raise Poison(f"not a PlatformEventReceived: {problem.error_count()} fields") from None
-        if services.settings.onlyfans_crm_enabled:
+        if not rest_if_off(services):
             services.inbound.handle(received.event_id, datetime.now(UTC))

@@ -9,6 +9,7 @@ from domain.connections import ConnectionId
 from domain.events import SyncDue
 from infra.bus.broker import Poison
 from infra.wiring import Services
+from workers.resting import rest_if_off
 
 
 def register(app: Celery, services: Services) -> None:
@@ -22,5 +23,5 @@ def register(app: Celery, services: Services) -> None:
             due = SyncDue.model_validate(payload)
         except ValidationError as problem:
             raise Poison(f"not a SyncDue: {problem.error_count()} bad fields") from None
-        if services.settings.onlyfans_crm_enabled:  # else it stays due
+        if not rest_if_off(services):  # else it stays due
             services.sync.run(ConnectionId(due.connection_id))

@@ -9,6 +9,7 @@ from domain.events import UnsendRequested
 from domain.messages import MessageId
 from infra.bus.broker import Poison
 from infra.wiring import Services
+from workers.resting import rest_if_off
 
 
 def register(app: Celery, services: Services) -> None:
@@ -21,4 +22,5 @@ def register(app: Celery, services: Services) -> None:
             asked = UnsendRequested.model_validate(payload)
         except ValidationError:
             raise Poison("not an UnsendRequested event") from None
-        services.unsending.unsend(MessageId(asked.message_id))
+        if not rest_if_off(services):
+            services.unsending.unsend(MessageId(asked.message_id))

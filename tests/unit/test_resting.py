@@ -1,10 +1,13 @@
 """While the product is off, the pacer and the tasks rest."""
 
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from workers import conversations, unsending
 from workers.pacer import Pacer
 from workers.resting import rest_if_off
 
@@ -26,6 +29,20 @@ def services(done: list[str], *, on: bool) -> SimpleNamespace:
         healing=SimpleNamespace(settle=settle),
         sweeps={"rows": swept},
     )
+
+
+class Tasks:
+    """Keeps tasks by their names, as Celery's application does for a whole process."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Any] = {}
+
+    def task(self, name: str) -> Callable[[Any], Any]:
+        def keep(task: Any) -> Any:
+            self.tasks[name] = task
+            return task
+
+        return keep
 
 
 class Twice(threading.Event):
@@ -54,6 +71,24 @@ def test_sweeps_rest_while_the_product_is_off(*, on: bool, expected: list[str]) 
     stop = threading.Event()
 
     Pacer(services(done, on=on), stop)._sweep()
+
+    assert done == expected
+
+
+@pytest.mark.parametrize(("on", "expected"), [(True, ["told 1", "unsent 2"]), (False, [])])
+def test_the_platform_is_told_nothing_while_the_product_is_off(
+    *, on: bool, expected: list[str]
+) -> None:
+    done: list[str] = []
+    built = services(done, on=on)
+    built.read_marks = SimpleNamespace(tell=lambda one: done.append(f"told {one}"))
+    built.unsending = SimpleNamespace(unsend=lambda one: done.append(f"unsent {one}"))
+    app = Tasks()
+    conversations.register(app, built)
+    unsending.register(app, built)
+
+    app.tasks["tell_read"]({"conversationId": 1})
+    app.tasks["unsend_message"]({"messageId": 2})
 
     assert done == expected
 
