@@ -18,13 +18,14 @@ from infra.db.repositories.people import connection_of
 from infra.db.repositories.rows import changed
 from infra.db.tables import ConnectionRow, PlatformEventRow
 
-# Each connection's newest events by its own index, then the newest of those.
+# Each connection's newest events by its own index, then the newest of those. Of a body, up to a
+# megabyte long, only whether there is one.
 PAGE = text(
     """
     SELECT e.* FROM platform_connections c
     CROSS JOIN LATERAL (
       SELECT id, account_id, event, received_at, connection_id, handled_at, outcome, wake_tries,
-        redelivery_of, body
+        redelivery_of, left(body, 1) AS body
       FROM platform_events
       WHERE connection_id = c.id AND id < :before ORDER BY id DESC LIMIT :limit
     ) e

@@ -30,6 +30,14 @@ def test_the_journal_is_shown_newest_first_without_bodies(crm: Crm) -> None:
     assert shown[0]["connectionId"] == crm.connection
 
 
+def test_a_page_of_the_journal_does_not_read_bodies(crm: Crm) -> None:
+    deliver(crm, webhooks.received(1, 501, AT, "x" * 100_000))
+
+    page = crm.services.inbound.list_events(crm.caller(), None, 50, None)
+
+    assert [len(one.body) for one in page.items] == [1]
+
+
 def test_only_ones_own_events_and_only_for_managers(crm: Crm) -> None:
     deliver(crm, webhooks.deleted(1))
     [event] = crm.sql("SELECT id FROM platform_events")
