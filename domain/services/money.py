@@ -64,10 +64,9 @@ class MoneyService:
                 if found is None:
                     raise NotFound("no such transaction")
                 return Entered(found, replayed=True)
-            if new.fan_id is not None:
-                recipient = work.fans.recipient(caller.owner_id, new.fan_id)
-                if recipient is None:
-                    raise NotFound(f"no fan {new.fan_id}", code="fan_not_found")
+            # Locked: a merge that runs meanwhile would leave the money with the merged fan.
+            if new.fan_id is not None and not work.fans.lock(caller.owner_id, [new.fan_id]):
+                raise NotFound(f"no fan {new.fan_id}", code="fan_not_found")
             entered = work.transactions.add(caller.owner_id, new)
             work.audit.add(
                 caller,
