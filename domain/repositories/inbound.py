@@ -121,7 +121,6 @@ class KnownFan:
     subscription_ends_at: datetime | None
     told: Mapping[str, str]
     deleted_at: datetime | None
-    erased_at: datetime | None
     merged_into: FanId | None
 
 
@@ -148,6 +147,10 @@ class InboundRepository(Protocol):
 
     def fan_by_id(self, fan_id: FanId) -> KnownFan | None:
         """Locked."""
+        ...
+
+    def erased_at(self, connection_id: ConnectionId, platform_user_id: str) -> datetime | None:
+        """When this user of the platform was erased here; None for anybody else."""
         ...
 
     def fan_by_handle(self, owner_id: OwnerId, platform: str, handle: str) -> KnownFan | None:

@@ -6,7 +6,7 @@ as a step. One connection's facts are applied one after another, under its lock.
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from domain.connections import Connection, ConnectionId, ConnectionState
@@ -40,7 +40,7 @@ from domain.repositories import (
     PlatformEvent,
     UnitOfWork,
 )
-from domain.services.inbound_fans import fan_of, known
+from domain.services.inbound_fans import fan_of, known, was_erased
 from domain.services.inbound_messages import (
     match_purchases,
     message_deleted,
@@ -255,7 +255,11 @@ class InboundService:
     def _money(self, to: _Applying, money: MoneyMoved) -> None:
         work, connection = to.work, to.connection
         fan = None
-        if money.fan is not None and money.fan.username:
+        who = money.platform_user_id
+        if who and was_erased(work, connection, who, money.happened_at):
+            # Its sums are kept, and whose they were is not told again.
+            money = replace(money, description=None, platform_user_id=None, fan=None)
+        elif money.fan is not None and money.fan.username:
             fan = fan_of(work, connection, money.fan, to.now)
         elif money.platform_user_id:
             # An id alone makes no fan: its money waits for one to be named.

@@ -26,12 +26,12 @@ def fan_of(
     A deleted fan comes back when it writes (`wrote_at`), and an erased one as a new fan: nothing
     else the platform says undoes what a person deleted."""
     fan = known(work, connection, seen.platform_user_id)
-    if fan is not None and fan.erased_at is not None:
-        if wrote_at is None or wrote_at <= fan.erased_at:
-            return None
-        fan = None
     if fan is None:
-        fan = _link(work, connection, seen, now) or _create(work, connection, seen, now)
+        fan = _link(work, connection, seen, now)
+    if fan is None:
+        if was_erased(work, connection, seen.platform_user_id, wrote_at):
+            return None
+        fan = _create(work, connection, seen, now)
     elif fan.deleted_at is not None:
         if wrote_at is None or wrote_at <= fan.deleted_at:
             return fan
@@ -50,6 +50,14 @@ def known(work: UnitOfWork, connection: Connection, platform_user_id: str) -> Kn
             break
         fan = work.inbound.fan_by_id(fan.merged_into)
     return fan
+
+
+def was_erased(
+    work: UnitOfWork, connection: Connection, platform_user_id: str, at: datetime | None
+) -> bool:
+    """Whether this belongs to somebody who was erased later than it happened (None: whenever)."""
+    erased_at = work.inbound.erased_at(connection.id, platform_user_id)
+    return erased_at is not None and (at is None or at <= erased_at)
 
 
 def _link(

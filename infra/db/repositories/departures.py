@@ -59,6 +59,10 @@ ERASE = (
     """DELETE FROM idempotency_keys k USING users u, unnest(cast(:fans AS bigint[])) AS fan
     WHERE u.owner_id = :owner AND k.user_id = u.id AND k.route LIKE '% /api/crm/fans%'
       AND k.reply LIKE '{"id": ' || fan || ',%'""",
+    """INSERT INTO erased_fans (connection_id, platform_user_id)
+      SELECT DISTINCT connection_id, platform_user_id FROM fans WHERE id = ANY(:fans)
+        AND connection_id IS NOT NULL AND platform_user_id IS NOT NULL
+      ON CONFLICT (connection_id, platform_user_id) DO UPDATE SET erased_at = now()""",
     """UPDATE fans SET name = '', handle = '', email = NULL, avatar = NULL, tags = '{}',
       value_cents = 0, value_stated_at = NULL, tips_cents = 0, last_seen_at = NULL,
       last_purchase_at = NULL, notes = NULL, tier = NULL, connection_id = NULL,

@@ -28,6 +28,7 @@ from infra.db.repositories.rows import (
 from infra.db.tables import (
     ConversationRow,
     DeletedMessageRow,
+    ErasedFanRow,
     FanChangeRow,
     FanRow,
     MessageRow,
@@ -70,7 +71,6 @@ def known_fan(row: FanRow) -> KnownFan:
         subscription_ends_at=row.subscription_ends_at,
         told=row.told,
         deleted_at=row.deleted_at,
-        erased_at=row.erased_at,
         merged_into=None if row.merged_into is None else FanId(row.merged_into),
     )
 
@@ -104,6 +104,14 @@ class SqlInboundRepository:
             FanRow.platform == platform,
             func.lower(FanRow.handle) == func.lower(handle),
             FanRow.deleted_at.is_(None),
+        )
+
+    def erased_at(self, connection_id: ConnectionId, platform_user_id: str) -> datetime | None:
+        return self._session.scalar(
+            select(ErasedFanRow.erased_at).where(
+                ErasedFanRow.connection_id == connection_id,
+                ErasedFanRow.platform_user_id == platform_user_id,
+            )
         )
 
     def _fan(self, *where: Any) -> KnownFan | None:

@@ -28,6 +28,7 @@ from infra.db.tables.people import (
 )
 from infra.db.tables.platform import (
     DeletedMessageRow,
+    ErasedFanRow,
     MediaRow,
     MediaSourceRow,
     PlatformEventRow,
@@ -45,6 +46,7 @@ __all__ = [
     "ConnectionRow",
     "ConversationRow",
     "DeletedMessageRow",
+    "ErasedFanRow",
     "FanChangeRow",
     "FanMergeRow",
     "FanRow",

@@ -94,6 +94,18 @@ class DeletedMessageRow(Row):
     deleted_at: Mapped[datetime] = moment()
 
 
+class ErasedFanRow(Row):
+    """Somebody who was erased: the platform's lists, which go on naming them, bring nobody back.
+    Nothing leads from here to what is kept without a name."""
+
+    __tablename__ = "erased_fans"
+    connection_id: Mapped[int] = mapped_column(
+        ForeignKey("platform_connections.id"), primary_key=True
+    )
+    platform_user_id: Mapped[str] = mapped_column(primary_key=True)
+    erased_at: Mapped[datetime] = moment()
+
+
 class PurchaseRow(Row):
     """A priced message was unlocked. The platform names no message: fan, price and time find it."""
 

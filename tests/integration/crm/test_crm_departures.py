@@ -11,7 +11,8 @@ from tests.crm import Crm, crm_on
 
 @pytest.fixture
 def fan(crm: Crm) -> int:
-    return crm.fan("Jane Roe", handle="@jane", email="jane@example.com", notes="secret notes")
+    columns = {"email": "jane@example.com", "notes": "secret notes", "platform_user_id": "501"}
+    return crm.fan("Jane Roe", handle="@jane", **columns)
 
 
 @pytest.fixture
@@ -122,6 +123,10 @@ def test_erasing_leaves_money_and_the_ledger_and_no_text(crm: Crm, remembered: i
     [money] = crm.sql("SELECT fan_id, gross_cents, description FROM transactions")
     assert tuple(money) == (remembered, 1700, None)
     assert len(crm.sql("SELECT FROM message_attempts")) == 1
+    # All that is left of who it was: it leads to nothing else, and keeps the person away.
+    assert crm.sql("SELECT connection_id, platform_user_id FROM erased_fans") == [
+        (crm.connection, "501")
+    ]
     [line] = crm.sql("SELECT detail FROM audit_log WHERE action = 'fan.erased'")
     assert line.detail == {"cancelled": 1, "messages": 2}
     assert crm.call("DELETE", f"/api/crm/fans/{remembered}?mode=hard").status_code == 404

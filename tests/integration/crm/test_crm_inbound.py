@@ -131,14 +131,44 @@ def test_a_deleted_fan_who_writes_comes_back_and_nothing_else_brings_it_back(crm
 
 def test_an_erased_fan_who_writes_is_a_new_fan(crm: Crm) -> None:
     fan = crm.fan("Erased", handle="@erased", platform_user_id="501")
-    crm.sql("UPDATE fans SET deleted_at = :at, erased_at = :at", at=at(T2))
+    assert crm.call("DELETE", f"/api/crm/fans/{fan}?mode=hard").status_code == 204
+    crm.sql("UPDATE erased_fans SET erased_at = :at", at=at(T2))
 
     tell(crm, webhooks.received(1, 501, T1), webhooks.sent(2, 501, T3), webhooks.tipped(3, 501, T3))
-    assert crm.sql("SELECT count(*) AS n FROM fans, messages")[0].n == 0
+    assert crm.sql("SELECT count(*) AS n FROM messages")[0].n == 0
+    assert crm.sql("SELECT id, name FROM fans") == [(fan, "")]
 
     tell(crm, webhooks.received(4, 501, T3))
     assert crm.sql("SELECT id FROM fans WHERE deleted_at IS NULL")[0].id != fan
-    assert crm.sql("SELECT name FROM fans WHERE id = :id", id=fan)[0].name == "Erased"
+    assert crm.sql("SELECT name FROM fans WHERE id = :id", id=fan)[0].name == ""
+
+
+def test_what_the_platform_goes_on_telling_brings_nothing_of_an_erased_fan_back(crm: Crm) -> None:
+    before, after = (f"{moment[:10]} 12:00:00" for moment in (T1, "2999-01-01"))
+    tell(crm, webhooks.received(1, 501, T1), webhooks.paid("t1", 501, before, 17))
+    [fan] = crm.sql("SELECT id FROM fans")
+    assert crm.call("DELETE", f"/api/crm/fans/{fan.id}?mode=hard").status_code == 204
+
+    # The lists are read again, and a transaction settles.
+    with crm.services.open_unit_of_work() as work:
+        connection = work.connections.lock(crm.connection)
+        listed = FanSeen("501", "fan501", "Fan 501")
+        crm.services.inbound.apply(work, connection, [listed], datetime.now(UTC))
+        work.commit()
+    tell(crm, webhooks.paid("t1", 501, before, 17, status="done"))
+    tell(crm, webhooks.paid("t2", 501, before, 5))
+
+    assert crm.sql("SELECT id, name, handle FROM fans") == [(fan.id, "", "")]
+    rows = crm.sql(
+        "SELECT fan_id, gross_cents, status, description, platform_user_id FROM transactions"
+        " ORDER BY id"
+    )
+    assert rows == [(fan.id, 1700, "done", None, None), (None, 500, "loading", None, None)]
+
+    # What is bought later tells of the person anew.
+    tell(crm, webhooks.paid("t3", 501, after, 6))
+    [row] = crm.sql("SELECT description FROM transactions WHERE gross_cents = 600")
+    assert row.description == "Payment for message from Fan"
 
 
 def test_a_merged_fan_writes_as_the_one_that_was_kept(crm: Crm) -> None:

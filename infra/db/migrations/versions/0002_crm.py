@@ -326,6 +326,23 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "erased_fans",
+        sa.Column("connection_id", sa.BigInteger(), nullable=False),
+        sa.Column("platform_user_id", sa.TEXT(), nullable=False),
+        sa.Column(
+            "erased_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["platform_connections.id"],
+            name=op.f("fk_erased_fans_connection_id_platform_connections"),
+        ),
+        sa.PrimaryKeyConstraint("connection_id", "platform_user_id", name=op.f("pk_erased_fans")),
+    )
+    op.create_table(
         "message_purchases",
         sa.Column("connection_id", sa.BigInteger(), nullable=False),
         sa.Column("platform_id", sa.TEXT(), nullable=False),
@@ -973,6 +990,7 @@ def downgrade() -> None:
     op.drop_index("ix_transactions_fan_id_happened_at", table_name="transactions")
     op.drop_table("transactions")
     op.drop_table("message_purchases")
+    op.drop_table("erased_fans")
     op.drop_table("deleted_messages")
     op.drop_index(
         "ix_platform_events_wake_after",
