@@ -155,8 +155,10 @@ def _finish(response: Response) -> Response:
 def _answer_conditionally(response: Response) -> None:
     """What a client has already, by its ETag, is not sent again: 304. Polling costs little so."""
     is_asked = request.method == "GET" and request.path.startswith(TAGGED)
-    # An answer with an ETag of its own says by it which version may be changed.
-    if is_asked and response.status_code == 200 and response.is_json and not response.get_etag()[0]:
+    is_list = response.status_code == 200 and response.is_json and not response.is_streamed
+    # An answer with an ETag of its own says by it which version may be changed; and what is written
+    # while it is read would have to be held in memory as a whole.
+    if is_asked and is_list and not response.get_etag()[0]:
         response.add_etag()
         response.make_conditional(request)
 

@@ -3,14 +3,13 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import connections as examples
 from api.schemas import connections as schemas
 from api.views import connections as views
 from domain.connections import ConnectionDraft, ConnectionId, LimitsDraft
 
 connections = Routes("connections", __name__, url_prefix="/api", tag="Connections")
-IDEMPOTENT = {"x-idempotent": True}
 
 
 @connections.get("/connections")

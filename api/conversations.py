@@ -3,7 +3,7 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import conversations as examples
 from api.schemas import conversations as schemas
 from api.views import conversations as views
@@ -63,7 +63,7 @@ def read(conversation_id: int) -> schemas.OpenedReply:
     description="202 means durably accepted: it is sent when its turn comes. A priced message needs"
     " attachments; attachments are brought to the platform first.",
     responses=problems(400, 403, 404, 409, 413, 415, 422),
-    extensions={"x-idempotent": True},
+    extensions=IDEMPOTENT,
 )
 def write(conversation_id: int, body: schemas.WriteRequest) -> Reply[schemas.WrittenReply]:
     bubble, result = services().conversations.send(

@@ -54,6 +54,8 @@ IF_MATCH = {
     "schema": {"type": "string", "maxLength": 32},
     "description": "The ETag that was read: refused (409 version_conflict) if it changed since.",
 }
+# Marks an operation whose answer is written while it is read.
+FILE = {"x-file": True}
 ETAG = {"description": "the version, quoted; for If-Match", "schema": {"type": "string"}}
 TAG = {
     "name": "If-None-Match",
@@ -177,7 +179,8 @@ def _tag(operation: dict[str, Any]) -> None:
     """Answers carry an ETag, and are not repeated to who names it; except where the ETag is a
     version, or the answer a file."""
     content = operation["responses"]["200"].get("content", {})
-    if "x-etag" in operation or "application/json" not in content:
+    is_file = operation.pop("x-file", False)
+    if is_file or "x-etag" in operation or "application/json" not in content:
         return
     operation["parameters"].append(TAG)
     tag = {"ETag": {"schema": {"type": "string"}}}

@@ -3,7 +3,7 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import events as examples
 from api.schemas import events as schemas
 from api.views import events as views
@@ -11,7 +11,6 @@ from api.views.messages import Reply, replay_mark
 from domain.connections import ConnectionId
 
 events = Routes("events", __name__, url_prefix="/api/crm/events", tag="Events")
-IDEMPOTENT = {"x-idempotent": True}
 
 
 @events.get("")

@@ -7,7 +7,7 @@ from flask import Response, request
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import FILE, IDEMPOTENT, problems
 from api.errors import Refusal
 from api.examples import fans as examples
 from api.schemas import fans as schemas
@@ -19,7 +19,6 @@ from domain.segments import FanSort, SegmentId
 from domain.services.fans import FanResult
 
 fans = Routes("fans", __name__, url_prefix="/api/crm", tag="Fans")
-IDEMPOTENT = {"x-idempotent": True}
 ETAG = {"x-etag": True}
 VERSION = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
 Made = tuple[schemas.FanReply, int, dict[str, str]]
@@ -148,6 +147,7 @@ def list_changes(fan_id: int, page: PageQuery) -> schemas.ChangesReply:
     summary="All that is kept about a fan, as one file",
     description="With what belonged to fans that were merged into it.",
     responses=problems(403, 404),
+    extensions=FILE,
 )
 def export_fan(fan_id: int) -> Response:
     found = services().departures.export(caller(), FanId(fan_id))

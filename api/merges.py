@@ -3,7 +3,7 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import merges as examples
 from api.schemas import merges as schemas
 from api.schemas.base import PageQuery
@@ -12,7 +12,6 @@ from domain.fans import FanId
 from domain.repositories import MergeId
 
 merges = Routes("merges", __name__, url_prefix="/api/crm", tag="Duplicates")
-IDEMPOTENT = {"x-idempotent": True}
 
 
 @merges.get("/fans/duplicates")

@@ -3,7 +3,7 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import saved_views as examples
 from api.schemas import saved_views as schemas
 from api.views import saved_views as views
@@ -29,7 +29,7 @@ def list_views() -> schemas.ViewsReply:
     summary="Save a view",
     description="At most 20; names are unique, whatever their case.",
     responses=problems(400, 403, 404, 409, 413, 415, 422),
-    extensions={"x-idempotent": True},
+    extensions=IDEMPOTENT,
 )
 def add_view(body: schemas.ViewRequest) -> tuple[schemas.ViewReply, int, dict[str, str]]:
     made, counted, is_replayed = services().saved_views.add(

@@ -5,7 +5,7 @@ from flask import Response
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import segments as examples
 from api.schemas import segments as schemas
 from api.views import segments as views
@@ -35,7 +35,7 @@ def list_segments() -> schemas.SegmentsReply:
     summary="Save a filter as a segment",
     description="GET /api/crm/fans?segment=ID lists its fans.",
     responses=problems(400, 403, 409, 413, 415, 422),
-    extensions={"x-idempotent": True},
+    extensions=IDEMPOTENT,
 )
 def create_segment(
     body: schemas.SegmentRequest,

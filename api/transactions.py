@@ -3,7 +3,7 @@
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
-from api.documents import problems
+from api.documents import IDEMPOTENT, problems
 from api.examples import transactions as examples
 from api.schemas import transactions as schemas
 from api.views import transactions as views
@@ -13,7 +13,6 @@ from domain.fans import FanId
 from domain.money import MoneyFilter, NewTransaction
 
 transactions = Routes("transactions", __name__, url_prefix="/api/crm/transactions", tag="Money")
-IDEMPOTENT = {"x-idempotent": True}
 
 
 @transactions.get("")
