@@ -1,6 +1,6 @@
 """What the platform tells, as rows: raw events, and the fans and messages they speak of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -52,6 +52,10 @@ class PlatformEventRepository(Protocol):
 
     def connection(self, account_id: str) -> Connection | None:
         """The connection of an account, unless it is disconnected."""
+        ...
+
+    def account_of(self, event_id: int) -> str | None:
+        """Whose event it is; None once it is handled. Locks nothing."""
         ...
 
     def take(self, event_id: int) -> PlatformEvent | None:
@@ -147,6 +151,10 @@ class InboundRepository(Protocol):
 
     def fan_by_id(self, fan_id: FanId) -> KnownFan | None:
         """Locked."""
+        ...
+
+    def lock_fans(self, connection_id: ConnectionId, platform_user_ids: Collection[str]) -> None:
+        """Lock the live fans among these, in id order as everybody does who locks many."""
         ...
 
     def erased_at(self, connection_id: ConnectionId, platform_user_id: str) -> datetime | None:

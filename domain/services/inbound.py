@@ -40,7 +40,7 @@ from domain.repositories import (
     PlatformEvent,
     UnitOfWork,
 )
-from domain.services.inbound_fans import fan_of, known, was_erased
+from domain.services.inbound_fans import fan_of, known, people, was_erased
 from domain.services.inbound_messages import (
     match_purchases,
     message_deleted,
@@ -156,10 +156,14 @@ class InboundService:
         self, event_id: int, now: datetime
     ) -> tuple[str | None, Applied, Connection | None]:
         with self._open() as work:
+            account_id = work.platform_events.account_of(event_id)
+            connection = work.platform_events.connection(account_id) if account_id else None
+            if connection is not None:
+                # Before the event: erasing a fan empties its events under the connection's lock.
+                work.connections.lock(connection.id)
             event = work.platform_events.take(event_id)
             if event is None:
                 return None, Applied(), None
-            connection = work.platform_events.connection(event.account_id)
             outcome, applied = "no_connection", Applied()
             if connection is not None:
                 outcome, applied = self._read(work, event, connection, now)
@@ -224,6 +228,8 @@ class InboundService:
         left alone while a send to that fan has no answer yet; ask again later, at last with
         `is_final`. After the commit call `tell_room`."""
         locked = work.connections.lock(connection.id)
+        if len(facts) > 1:
+            work.inbound.lock_fans(connection.id, people(facts))
         applying = _Applying(work, locked, now, source, is_final)
         for fact in facts:
             self._apply(applying, fact)

@@ -1,12 +1,12 @@
 """What the platform says of fans, as rows. The caller holds the connection's lock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from domain.connections import Connection
-from domain.inbound import FanSeen
+from domain.inbound import Fact, FanSeen, MessagePurchased, MessageSeen, MoneyMoved
 from domain.repositories import KnownFan, UnitOfWork
 
 # Merged fans lead to the one that was kept; nobody merges more often than this.
@@ -50,6 +50,17 @@ def known(work: UnitOfWork, connection: Connection, platform_user_id: str) -> Kn
             break
         fan = work.inbound.fan_by_id(fan.merged_into)
     return fan
+
+
+def people(facts: Sequence[Fact]) -> frozenset[str]:
+    """The platform's ids of all that these facts tell of."""
+    found: set[str | None] = set()
+    for fact in facts:
+        if isinstance(fact, FanSeen | MoneyMoved):
+            found.add(fact.platform_user_id)
+        elif isinstance(fact, MessageSeen | MessagePurchased):
+            found.add(fact.fan.platform_user_id)
+    return frozenset(one for one in found if one)
 
 
 def was_erased(

@@ -1,7 +1,7 @@
 """Fans and messages by the platform's ids, as rows. The caller holds the connection's lock, so one
 connection's facts never race each other; people and other connections may."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -104,6 +104,18 @@ class SqlInboundRepository:
             FanRow.platform == platform,
             func.lower(FanRow.handle) == func.lower(handle),
             FanRow.deleted_at.is_(None),
+        )
+
+    def lock_fans(self, connection_id: ConnectionId, platform_user_ids: Collection[str]) -> None:
+        self._session.execute(
+            select(FanRow.id)
+            .where(
+                FanRow.connection_id == connection_id,
+                FanRow.platform_user_id.in_(platform_user_ids),
+                FanRow.deleted_at.is_(None),
+            )
+            .order_by(FanRow.id)
+            .with_for_update(key_share=True)
         )
 
     def erased_at(self, connection_id: ConnectionId, platform_user_id: str) -> datetime | None:

@@ -84,6 +84,13 @@ class SqlPlatformEventRepository:
         )
         return connection_of(row) if row else None
 
+    def account_of(self, event_id: int) -> str | None:
+        return self._session.scalar(
+            select(PlatformEventRow.account_id).where(
+                PlatformEventRow.id == event_id, PlatformEventRow.handled_at.is_(None)
+            )
+        )
+
     def take(self, event_id: int) -> PlatformEvent | None:
         row = self._session.scalar(
             select(PlatformEventRow)
