@@ -106,6 +106,11 @@ def once() -> Once | None:
     return Once(key, f"{request.method} {request.path.lower()}", fingerprint)
 
 
+def replay_mark(*, replayed: bool) -> dict[str, str]:
+    """The header of an answer that an Idempotency-Key brought back."""
+    return {"Idempotent-Replayed": "true"} if replayed else {}
+
+
 def _malformed(why: str) -> Refusal:
     return Refusal(400, "malformed_json", f"The body cannot be read: {why}")
 

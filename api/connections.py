@@ -1,7 +1,7 @@
 """Connected accounts: connecting them, their pace and health, pausing, resuming, disconnecting."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import connections as examples
@@ -44,7 +44,7 @@ def connect(
         access_key=body.access_key,
     )
     made = services().connections.connect(caller(), draft, once())
-    headers = {"Idempotent-Replayed": "true"} if made.replayed else {}
+    headers = replay_mark(replayed=made.replayed)
     return views.connection(made.connection), 201, headers
 
 

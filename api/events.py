@@ -1,13 +1,13 @@
 """The journal of what the platform told: browsing and replaying it."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import services
 from api.documents import IDEMPOTENT, problems
 from api.examples import events as examples
 from api.schemas import events as schemas
 from api.views import events as views
-from api.views.messages import Reply, replay_mark
+from api.views.messages import Reply
 from domain.connections import ConnectionId
 
 events = Routes("events", __name__, url_prefix="/api/crm/events", tag="Events")

@@ -5,7 +5,7 @@ import re
 from flask import Response, request
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import FILE, IDEMPOTENT, problems
 from api.errors import Refusal
@@ -177,7 +177,7 @@ def tag_fans(body: schemas.TagsRequest) -> tuple[schemas.TagsReply, int, dict[st
         remove=body.remove,
         once=once(),
     )
-    headers = {"Idempotent-Replayed": "true"} if result.replayed else {}
+    headers = replay_mark(replayed=result.replayed)
     return schemas.TagsReply(matched=result.matched, changed=result.changed), 200, headers
 
 

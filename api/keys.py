@@ -1,7 +1,7 @@
 """API keys of the team."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import services
 from api.documents import IDEMPOTENT, problems
 from api.examples import keys as examples
@@ -35,7 +35,7 @@ def list_keys() -> schemas.KeysReply:
 def make(body: schemas.MakeKeyRequest) -> tuple[schemas.MadeKeyReply, int, dict[str, str]]:
     made = services().keys.make(caller(), body.name, once())
     reply = schemas.MadeKeyReply(key=views.key(made.key), secret=made.secret)
-    return reply, 201, {"Idempotent-Replayed": "true"} if made.replayed else {}
+    return reply, 201, replay_mark(replayed=made.replayed)
 
 
 @keys.delete("/<int:key_id>")

@@ -1,7 +1,7 @@
 """Fans that are perhaps one person: found, made one, and parted again."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import merges as examples
@@ -46,7 +46,7 @@ def merge_fans(
     fan_id: int, body: schemas.MergeRequest
 ) -> tuple[schemas.MergeReply, int, dict[str, str]]:
     result = services().merges.merge(caller(), FanId(fan_id), FanId(body.other_id), now(), once())
-    return views.merged(result), 200, _marked(replayed=result.replayed)
+    return views.merged(result), 200, replay_mark(replayed=result.replayed)
 
 
 @merges.get("/merges")
@@ -68,8 +68,4 @@ def list_merges(page: PageQuery) -> schemas.MergesReply:
 )
 def undo_merge(merge_id: int) -> tuple[schemas.UndoReply, int, dict[str, str]]:
     result = services().merges.undo(caller(), MergeId(merge_id), now(), once())
-    return views.undone(result), 200, _marked(replayed=result.replayed)
-
-
-def _marked(*, replayed: bool) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if replayed else {}
+    return views.undone(result), 200, replay_mark(replayed=result.replayed)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import messages as examples
@@ -132,5 +132,5 @@ def confirm(message_id: UUID) -> Reply[schemas.Queued]:
 )
 def unsend(message_id: UUID) -> tuple[schemas.Unsending, int, dict[str, str]]:
     asked = services().unsending.ask(caller(), message_id, now(), once())
-    headers = {"Idempotent-Replayed": "true"} if asked.replayed else {}
+    headers = replay_mark(replayed=asked.replayed)
     return views.unsending(asked), 202, headers

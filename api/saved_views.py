@@ -1,7 +1,7 @@
 """Saved views of the inbox."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import saved_views as examples
@@ -35,7 +35,7 @@ def add_view(body: schemas.ViewRequest) -> tuple[schemas.ViewReply, int, dict[st
     made, counted, is_replayed = services().saved_views.add(
         caller(), body.name, views.asked(body.filter), now(), once()
     )
-    headers = {"Idempotent-Replayed": "true"} if is_replayed else {}
+    headers = replay_mark(replayed=is_replayed)
     return schemas.ViewReply(view=views.saved(made, counted)), 201, headers
 
 

@@ -3,7 +3,7 @@
 from flask import Response
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import services
 from api.documents import IDEMPOTENT, problems
 from api.examples import segments as examples
@@ -41,7 +41,7 @@ def create_segment(
     body: schemas.SegmentRequest,
 ) -> tuple[schemas.SegmentReply, int, dict[str, str]]:
     result = services().segments.create(caller(), body.name, fan_filter(body.filter), once())
-    headers = {"Idempotent-Replayed": "true"} if result.replayed else {}
+    headers = replay_mark(replayed=result.replayed)
     return schemas.SegmentReply(segment=views.segment(result.segment)), 201, headers
 
 

@@ -1,7 +1,7 @@
 """The team: who may log in and work on the owner's rows."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import team as examples
@@ -33,7 +33,7 @@ def add(body: schemas.AddMemberRequest) -> tuple[schemas.MemberReply, int, dict[
     new = NewMember(body.email, Role(body.role), body.password, body.time_zone)
     added = services().team.add(caller(), new, once())
     reply = schemas.MemberReply(member=views.member(added.member))
-    return reply, 201, {"Idempotent-Replayed": "true"} if added.replayed else {}
+    return reply, 201, replay_mark(replayed=added.replayed)
 
 
 @team.put("/<int:user_id>")

@@ -1,13 +1,13 @@
 """Money: what the platform told, and what was entered by hand."""
 
 from api.auth import caller
-from api.bodies import Routes, once
+from api.bodies import Routes, once, replay_mark
 from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.examples import transactions as examples
 from api.schemas import transactions as schemas
 from api.views import transactions as views
-from api.views.messages import Reply, replay_mark
+from api.views.messages import Reply
 from domain.connections import ConnectionId
 from domain.fans import FanId
 from domain.money import MoneyFilter, NewTransaction

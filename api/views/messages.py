@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from api.bodies import replay_mark
 from api.schemas import messages as schemas
 from api.schemas.base import Answered
 from domain.fans import parse_recipient, recipient_id
@@ -19,11 +20,6 @@ Reply = tuple[Body, int, dict[str, str]]
 def reply(body: Body, status: int, result: SendResult) -> Reply[Body]:
     """The body with its status, marked when an Idempotency-Key brought it back."""
     return body, status, replay_mark(replayed=result.replayed)
-
-
-def replay_mark(*, replayed: bool) -> dict[str, str]:
-    """The header of an answer that an Idempotency-Key brought back."""
-    return {"Idempotent-Replayed": "true"} if replayed else {}
 
 
 def canonical(recipient: str) -> str:
