@@ -47,7 +47,8 @@ class SegmentService:
     def create(
         self, caller: Caller, name: str, sought: FanFilter, once: Once | None = None
     ) -> SegmentResult:
-        """Save a filter. Raises Invalid, and Conflict `segment_exists` or `too_many`."""
+        """Save a filter. Raises Invalid, also when there are SEGMENTS_MAX, and Conflict
+        `segment_exists`."""
         caller.require(Permission.EDIT)
         read, wanted = _named(name), _lasting(sought)
 
