@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from domain.conversations import PANEL_LENGTH, PREVIEW_LENGTH, Bought, FanPanel, SentMedia
 from domain.fans import FanId
 from domain.users import OwnerId
+from infra.db.repositories.merges import family
 from infra.db.tables import FanRow, MessageRow, TransactionRow
 
 # What failed, was cancelled or was taken back has not reached the fan.
@@ -29,6 +30,8 @@ def panel_of(session: Session, owner_id: OwnerId, fan_id: FanId) -> FanPanel:
             TransactionRow.reversed_at.is_(None),
         )
     ).one()
+    # What a merged fan got and bought, this one has.
+    fans = family(session, fan_id)
     return FanPanel(
         value_cents=fan.value_cents,
         tips_cents=fan.tips_cents,
@@ -37,16 +40,18 @@ def panel_of(session: Session, owner_id: OwnerId, fan_id: FanId) -> FanPanel:
         last_purchase_at=fan.last_purchase_at,
         subscription_ends_at=fan.subscription_ends_at,
         notes=fan.notes,
-        already_sent=_already_sent(session, owner_id, fan_id),
-        already_bought=_already_bought(session, owner_id, fan_id),
+        already_sent=_already_sent(session, owner_id, fans),
+        already_bought=_already_bought(session, owner_id, fans),
     )
 
 
-def _already_sent(session: Session, owner_id: OwnerId, fan_id: FanId) -> Sequence[SentMedia]:
+def _already_sent(
+    session: Session, owner_id: OwnerId, fans: Sequence[FanId]
+) -> Sequence[SentMedia]:
     rows = session.scalars(
         select(MessageRow)
         .where(
-            MessageRow.fan_id == fan_id,
+            MessageRow.fan_id.in_(fans),
             MessageRow.user_id == owner_id,
             MessageRow.state.in_(REACHED),
             MessageRow.deleted_at.is_(None),
@@ -64,11 +69,11 @@ def _already_sent(session: Session, owner_id: OwnerId, fan_id: FanId) -> Sequenc
     return media[:PANEL_LENGTH]
 
 
-def _already_bought(session: Session, owner_id: OwnerId, fan_id: FanId) -> Sequence[Bought]:
+def _already_bought(session: Session, owner_id: OwnerId, fans: Sequence[FanId]) -> Sequence[Bought]:
     rows = session.scalars(
         select(MessageRow)
         .where(
-            MessageRow.fan_id == fan_id,
+            MessageRow.fan_id.in_(fans),
             MessageRow.user_id == owner_id,
             MessageRow.purchased_at.is_not(None),
         )

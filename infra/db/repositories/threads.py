@@ -19,6 +19,7 @@ from infra.db.repositories import deltas
 from infra.db.repositories.conversation_search import plan_for_these_values
 from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.cursors import instant, read_cursor, whole, write_cursor
+from infra.db.repositories.merges import family
 from infra.db.repositories.message_search import Search, words_of
 from infra.db.repositories.rows import message_of
 from infra.db.tables import MessageRow
@@ -101,6 +102,9 @@ class SqlThreadRepository:
     ) -> Page[ThreadMessage]:
         plan_for_these_values(self._session)
         where = _conditions(owner_id, asked)
+        if asked.fan_id is not None:
+            # With what was said to fans that were merged into it.
+            where.append(MessageRow.fan_id.in_(family(self._session, asked.fan_id)))
         place = [tuple_(*read_cursor(cursor, "messages", instant, whole)) > KEY] if cursor else []
         if asked.q is None:
             ids = select(MessageRow.id).where(*where, *place).order_by(*NEWEST_FIRST)
@@ -169,8 +173,6 @@ def _conditions(owner_id: OwnerId, asked: MessageFilter) -> list[ColumnElement[b
         where.append(row.state == asked.state.value)
     if asked.connection_id is not None:
         where.append(row.connection_id == asked.connection_id)
-    if asked.fan_id is not None:
-        where.append(row.fan_id == asked.fan_id)
     if asked.since is not None:
         where.append(row.created_at >= asked.since)
     if asked.until is not None:

@@ -214,6 +214,23 @@ def test_the_panel_says_what_was_spent_sent_and_bought(crm: Crm, inbox: Inbox) -
     )
 
 
+def test_what_a_merged_fan_got_and_bought_is_not_offered_again(crm: Crm, inbox: Inbox) -> None:
+    kept, merged = crm.fan(connection_id=None), crm.fan()
+    talk = inbox.conversation(merged)
+    media = '[{"type": "image", "url": "https://e.com/a.jpg"}]'
+    columns = {"price_cents": 1200, "purchased_at": minutes(3), "attachments": media}
+    sold = inbox.message(talk, "Look", direction="out", **columns)
+    assert crm.post(f"/api/crm/fans/{kept}/merge", {"otherId": merged}).status_code == 200
+
+    panel = crm.get(f"{LIST}/{talk}").json["panel"]
+    found = crm.get(f"/api/crm/messages?fanId={kept}").json
+
+    assert [one["messageId"] for one in panel["alreadySent"]] == [sold]
+    assert [one["messageId"] for one in panel["alreadyBought"]] == [sold]
+    assert [one["id"] for one in found["messages"]] == [sold]
+    assert crm.get(f"/api/crm/messages?fanId={kept}", "stranger").json["total"] == 0
+
+
 def test_an_answer_is_not_sent_again_to_who_names_its_etag(crm: Crm, inbox: Inbox) -> None:
     talk = inbox.conversation()
     tag = crm.get(LIST).headers["ETag"]
