@@ -1,0 +1,64 @@
+"""What the domain needs of the world. Each method's docstring is its contract: `tests/contract`
+runs one suite on every fake and its real adapter."""
+
+from domain.ports.access import (
+    PasswordHasher,
+    QuotaUnavailable,
+    RequestQuota,
+    Taken,
+    Token,
+    TokenIssuer,
+)
+from domain.ports.bus import Bus, BusUnavailable, QueueDepth
+from domain.ports.media import FetchedMedia, MediaSource
+from domain.ports.observing import Journal, StatusCache
+from domain.ports.platform import (
+    Account,
+    Chat,
+    Envelope,
+    EventReader,
+    Listed,
+    Platform,
+    PlatformAccounts,
+    PlatformMessage,
+    PlatformRefused,
+    PlatformUnavailable,
+    Profile,
+    SendAnswer,
+    SendRequest,
+    Unreadable,
+)
+from domain.ports.waiting_room import RoomCold, RoomUnavailable, WaitingRoom
+
+__all__ = [
+    "Account",
+    "Bus",
+    "BusUnavailable",
+    "Chat",
+    "Envelope",
+    "EventReader",
+    "FetchedMedia",
+    "Journal",
+    "Listed",
+    "MediaSource",
+    "PasswordHasher",
+    "Platform",
+    "PlatformAccounts",
+    "PlatformMessage",
+    "PlatformRefused",
+    "PlatformUnavailable",
+    "Profile",
+    "QueueDepth",
+    "QuotaUnavailable",
+    "RequestQuota",
+    "RoomCold",
+    "RoomUnavailable",
+    "SendAnswer",
+    "SendRequest",
+    "StatusCache",
+    "Taken",
+    "Token",
+    "TokenIssuer",
+    "Unreadable",
+    "WaitingRoom",
+]
