@@ -4,6 +4,8 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
 from uuid import uuid4
 
 from apiflask import APIFlask
@@ -58,9 +60,22 @@ class ContractJson(DefaultJSONProvider):
 
 
 class Api(APIFlask):
-    """The application class."""
+    """The application class. It describes itself when it is first asked to, and once: that takes
+    half a second, and few ask."""
 
     json_provider_class = ContractJson
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._describing = Lock()
+        super().__init__(*args, **options)
+
+    def _get_spec(self, *args: Any, **options: Any) -> dict[Any, Any] | str:
+        with self._describing:
+            return super()._get_spec(*args, **options)
+
+    @property
+    def spec(self) -> dict[Any, Any] | str:
+        return self._get_spec()
 
 
 class ShortInteger(IntegerConverter):

@@ -78,9 +78,8 @@ def throttled(system: BenchSystem, backlog: int, count: int) -> Cost:
     def deliver() -> int:
         before = sent = system.sent_count([account])
         while sent < before + count:
-            states = system.states([account])
-            sent, waiting = states.get("sent", 0), states.get("queued", 0)
-            for _ in range(kept - waiting):
+            sent = system.sent_count([account])
+            for _ in range(kept - system.states([account]).get("queued", 0)):
                 system.accept(account, "new")
             time.sleep(INTERVAL / 4)
         return sent - before

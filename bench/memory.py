@@ -12,10 +12,10 @@ LIMIT_MB = 256
 
 
 def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
-    """After further messages, so that the part means something alone too."""
+    """After further messages and their webhooks, so that the part means something alone too."""
     accounts = system.accounts(scale.of(300, 50), 600)
-    system.accept_many([(account, f"{n}") for account in accounts for n in range(3)])
-    system.wait_sent(3 * len(accounts), accounts)
+    with system.told(3 * len(accounts), accounts):
+        system.accept_many([(account, f"{n}") for account in accounts for n in range(3)])
     parents = dict(parent_of_each())
     figures = []
     for name, pid in system.processes().items():

@@ -104,10 +104,10 @@ class Running:
             cursor = database.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
-    def platform(self, method: str, path: str) -> Any:
+    def platform(self, method: str, path: str, body: object = None) -> Any:
         """The simulator's own endpoints below /_admin."""
         url = self.environment["ONLYFANS_API_URL"].removesuffix("/api")
-        answer = self.web.request(method, f"{url}/_admin/{path}")
+        answer = self.web.request(method, f"{url}/_admin/{path}", json=body)
         answer.raise_for_status()
         return answer.json()
 

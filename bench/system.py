@@ -4,7 +4,7 @@ what the platform received."""
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,11 @@ GIVEN = {"API_RATE_LIMIT_PER_MINUTE": "1000000"}
 DEMO = Caller(UserId(1), OwnerId(1), Role.OWNER)
 DEMO_EMAIL = "demo@huntaze.example"
 QUEUE = "huntaze-rate-limiter-queue"
+# What the platform has: by its own answer, or by its webhook as well.
+ACCEPTED = ("sent", "delivered")
+
+
+UNTOLD = {"drop": 1_000_000_000}
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ class BenchSystem(Running):
     def __enter__(self) -> Self:
         super().__enter__()
         self.services = build(self.settings)
+        # A figure is of the sending alone, unless it says that webhooks are handled beside it.
+        self.platform("POST", "settings", {"fansAnswer": False})
+        self.platform("POST", "webhooks", UNTOLD)
         # A bucket of the default pace is empty at first: this message leaves when it is full.
         warm = self.account(rate=10)
         self.accept(warm, "warm")
@@ -94,12 +102,14 @@ class BenchSystem(Running):
         return account
 
     def accounts(self, count: int, rate: float, fans: int = 1) -> list[Account]:
-        """Many new accounts in one statement."""
+        """Many new accounts in one statement; they are not synchronised."""
         rows = self.sql(
             """
             WITH made AS (
-              INSERT INTO platform_connections (user_id, name, account_id, rate_per_minute)
-              SELECT 1, 'Bench', 'bench_' || gen_random_uuid(), %s FROM generate_series(1, %s)
+              INSERT INTO platform_connections
+                (user_id, name, account_id, rate_per_minute, sync_after)
+              SELECT 1, 'Bench', 'bench_' || gen_random_uuid(), %s, NULL
+              FROM generate_series(1, %s)
               RETURNING id, account_id),
             fans AS (
               INSERT INTO fans (user_id, name, handle, connection_id, platform_user_id)
@@ -182,18 +192,33 @@ class BenchSystem(Running):
         )
         return {row["state"]: row["n"] for row in rows}
 
-    def sent_count(self, accounts: Sequence[Account]) -> int:
-        return self.states(accounts).get("sent", 0)
+    def sent_count(self, accounts: Sequence[Account], states: Collection[str] = ACCEPTED) -> int:
+        """How many of these accounts' messages the platform has."""
+        return sum(n for state, n in self.states(accounts).items() if state in states)
 
-    def wait_sent(self, count: int, accounts: Sequence[Account]) -> None:
+    def wait_sent(
+        self, count: int, accounts: Sequence[Account], states: Collection[str] = ACCEPTED
+    ) -> None:
         """Return when `count` messages of these accounts are sent; gives up when none leaves."""
         best, since = -1, time.monotonic()
-        while (sent := self.sent_count(accounts)) < count:
+        while (sent := self.sent_count(accounts, states)) < count:
             if sent > best:
                 best, since = sent, time.monotonic()
             if time.monotonic() - since > 60:
                 raise RuntimeError(f"stuck at {sent} of {count}: {self.states(accounts)}")
             time.sleep(0.2)
+
+    @contextmanager
+    def told(self, count: int, accounts: Sequence[Account]) -> Iterator[None]:
+        """The platform tells of every send by webhook, as it does outside of the bench; the block
+        ends when `count` more messages of these accounts are delivered by that."""
+        before = self.sent_count(accounts, {"delivered"})
+        self.platform("POST", "webhooks", {"drop": 0})
+        try:
+            yield
+            self.wait_sent(before + count, accounts, {"delivered"})
+        finally:
+            self.platform("POST", "webhooks", UNTOLD)
 
     def settle(self) -> None:
         """Wait until the queue's counters stand still: the last deletes follow the last call."""

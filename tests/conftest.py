@@ -44,7 +44,11 @@ def migrated(database_settings: Settings) -> Iterator[Engine]:
 @pytest.fixture
 def database(migrated: Engine) -> Engine:
     """A migrated database without a row."""
-    tables = ", ".join(Row.metadata.tables)
-    with migrated.begin() as connection:
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    empty(migrated)
     return migrated
+
+
+def empty(engine: Engine) -> None:
+    tables = ", ".join(Row.metadata.tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))

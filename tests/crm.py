@@ -69,6 +69,19 @@ class Crm:
             done = database.execute(text(query), values)
             return list(done.all()) if done.returns_rows else []
 
+    def load(self, statements: str, **values: object) -> None:
+        """Make many rows, however long that takes, and let PostgreSQL look at them, as it does by
+        itself within a minute: without that its plans are for empty tables."""
+        with self.engine.begin() as database:
+            database.execute(text("SET LOCAL statement_timeout = 0"))
+            for statement in statements.split(";"):
+                named = {name: value for name, value in values.items() if f":{name}" in statement}
+                database.execute(text(statement), named)
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as database:
+            database.execute(text("SET statement_timeout = 0"))
+            database.execute(text("VACUUM ANALYZE"))
+            database.execute(text("RESET statement_timeout"))
+
     def fan(self, name: str = "John Doe", **columns: object) -> int:
         """A linked fan of the owner's, unless told otherwise."""
         row: dict[str, object] = {

@@ -21,6 +21,7 @@ def faultless(request: pytest.FixtureRequest) -> Iterator[None]:
     system: System = request.getfixturevalue("system")
     yield
     system.platform("DELETE", "faults")
+    system.platform("POST", "webhooks", {"duplicate": 0, "shuffleSeconds": 0, "drop": 0})
 
 
 @pytest.hookimpl(wrapper=True)

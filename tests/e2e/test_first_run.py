@@ -71,7 +71,7 @@ def test_status_numbers_equal_the_rows(system: System) -> None:
 
     [rows] = system.sql(
         "SELECT count(*) FILTER (WHERE state = 'queued') AS waiting,"
-        " count(*) FILTER (WHERE state = 'sent') AS sent,"
+        " count(*) FILTER (WHERE state IN ('sent', 'delivered')) AS sent,"
         " count(*) FILTER (WHERE state = 'failed') AS failed FROM messages"
         " WHERE direction = 'out' AND user_id = %s",
         user["id"],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from running import eventually
-from system import System
+from system import ACCEPTED, System
 
 
 def outcomes(message: dict[str, Any]) -> list[str]:
@@ -23,8 +23,10 @@ def test_what_the_platform_took_without_saying_so_is_found_in_the_chat(
     account = system.account()
     system.fault(kind, account, times=1)
 
-    sent = system.until(system.send(account.fans[0], f"Taken, {kind}"), "sent")
+    with system.untold():
+        sent = system.until(system.send(account.fans[0], f"Taken, {kind}"), "sent")
 
+    assert sent["status"] == "sent"
     assert system.fault_hits(account) == 1
     assert [one["id"] for one in system.received(account)] == [sent["platformMessageId"]]
     assert outcomes(sent) == ["unclear"]
@@ -145,7 +147,8 @@ def test_a_worker_frozen_past_its_lease_and_thawed_leaves_one_send_and_one_outco
 
     assert system.texts(account) == ["Frozen on its way", "After the thaw"]
     thawed = eventually(lambda: recorded(system, message_id), "the late answer")
-    assert (thawed["status"], thawed["sentAt"]) == ("sent", settled["sentAt"])
+    assert thawed["status"] in ACCEPTED
+    assert thawed["sentAt"] == settled["sentAt"]
     assert len(thawed["attempts"]) == 1
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from running import eventually
-from system import FAST, PERMITS_OUT, System, most_displaced, over_limit
+from system import FAST, PERMITS_OUT, Account, System, most_displaced, over_limit
 
 OWNERS_BLOCK = {
     "AWS_REGION": "us-east-1",
@@ -50,6 +50,9 @@ def test_switched_off_everything_is_held_and_switched_on_again_everything_leaves
 
 HIDDEN = (
     "/api/crm/fans",
+    "/api/crm/conversations",
+    "/api/crm/messages",
+    "/api/crm/transactions",
     "/api/connections",
     "/api/keys",
     "/api/auth/me",
@@ -86,14 +89,36 @@ def test_with_the_product_off_nothing_answers_or_works_and_nothing_is_lost(tmp_p
             lambda: system.states(account),
         )
         eventually(lambda: queue_is_empty(system), "the queue to be empty")
+        heard = {"account": account.account_id, "chat": account.chats[0], "text": "Still there?"}
+        system.platform("POST", "inbound", heard)
+        eventually(lambda: outcomes(system, account) == [None], "the webhook to be kept")
         assert system.texts() == []
+        assert written_by_fans(system, account) == []
 
         system.stop()
         system.start(ONLYFANS_CRM_ENABLED="true")
         system.all_sent(6, account)
+        eventually(lambda: outcomes(system, account)[0] == "handled", "the webhook to be handled")
 
         assert sorted(system.texts()) == sorted([*texts, "From elsewhere"])
+        assert written_by_fans(system, account) == ["Still there?"]
         assert system.audit()[0] == "0 lost, 0 double, 0 over-limit"
+
+
+def outcomes(system: System, account: Account) -> list[str | None]:
+    """What became of the account's webhooks, the first one first."""
+    found = system.sql(
+        "SELECT outcome FROM platform_events WHERE account_id = %s ORDER BY id",
+        account.account_id,
+    )
+    return [row["outcome"] for row in found]
+
+
+def written_by_fans(system: System, account: Account) -> list[str]:
+    found = system.sql(
+        "SELECT text FROM messages WHERE connection_id = %s AND direction = 'in'", account.id
+    )
+    return [row["text"] for row in found]
 
 
 def put_on_queue(system: System, fan: str, text: str) -> None:

@@ -1,15 +1,17 @@
 """Every question the inbox asks of a crowd's rows is answered by an index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event
 
 from domain.services.read_marks import ReadMarkService
 from domain.services.unsending import UnsendingService
 from infra.db.repositories import message_search
-from tests.crm import Crm
+from infra.settings import Settings
+from tests.conftest import empty
+from tests.crm import Crm, crm_on
 from tests.inbox import Chats
 
 # Two hundred owners among whom nobody stands out; the first is ours.
@@ -66,17 +68,13 @@ PATHS = [
 ]
 
 
-@pytest.fixture
-def crowd(crm: Crm) -> Crm:
-    with crm.engine.begin() as database:
-        for statement in CROWD.split(";"):
-            names = ("owner", "connection")
-            values = {one: getattr(crm, one) for one in names if f":{one}" in statement}
-            database.execute(text(statement), values)
-    with crm.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as database:
-        for table in TABLES:
-            database.execute(text(f"VACUUM ANALYZE {table}"))
-    return crm
+@pytest.fixture(scope="module")
+def crowd(migrated: Engine, database_settings: Settings) -> Iterator[Crm]:
+    """Loaded once: the questions change none of it that matters to another."""
+    empty(migrated)
+    with crm_on(migrated, database_settings) as crm:
+        crm.load(CROWD, owner=crm.owner, connection=crm.connection)
+        yield crm
 
 
 def plans(crm: Crm, ask: Callable[[], object]) -> list[str]:

@@ -319,7 +319,7 @@ def test_pages_of_duplicates_hold_each_pair_once(crm: Crm, limit: int) -> None:
 
 
 def test_duplicates_far_apart_are_found_over_several_looks(crm: Crm) -> None:
-    crm.sql(
+    crm.load(
         "INSERT INTO fans (user_id, name, handle, email)"
         " SELECT :owner, 'Fan', '@' || n, CASE WHEN n IN (1, 10500) THEN 'a@b.example' END"
         " FROM generate_series(1, 12000) n",
