@@ -9,9 +9,10 @@ from domain.pacing import Permit, RoomRules, Waiting
 from domain.services.connections import ConnectionService
 from domain.services.delivery import DeliveryService
 from domain.services.healing import HealingService
-from domain.services.messages import MessageService, waiting
+from domain.services.messages import MessageService
 from domain.services.results import SendResult
 from domain.services.rules import SendingRules
+from domain.services.wake_ups import waiting
 from domain.users import Caller, Role, UserId
 from tests.fakes.bus import FakeBus
 from tests.fakes.platform import FakePlatform

@@ -8,7 +8,7 @@ from api.schemas.base import Answered
 from domain.fans import parse_recipient, recipient_id
 from domain.messages import Attempt
 from domain.notices import ACCEPTED, Notice, Wait
-from domain.services.messages import MessageReport
+from domain.services.reports import MessageReport
 from domain.services.results import SendResult
 from domain.services.status import QueueStatus
 from domain.services.unsending import Unsending

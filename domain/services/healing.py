@@ -23,10 +23,10 @@ from domain.ports import (
     WaitingRoom,
 )
 from domain.repositories import OpenUnitOfWork, UnitOfWork, Unsettled
-from domain.services.messages import requested, waiting
 from domain.services.promises import estimates
 from domain.services.rules import SendingRules
 from domain.services.settling import Verdict, decide, first_call, matching
+from domain.services.wake_ups import requested, waiting
 
 PASS_LIMIT = 500
 # An event refused by SQS is published again after 1, 2 and 4 s, then the message fails.

@@ -33,9 +33,9 @@ from domain.ports import (
     WaitingRoom,
 )
 from domain.repositories import OpenUnitOfWork, Staging, StoredMedia, UnitOfWork
-from domain.services.messages import wake_up
 from domain.services.promises import Promises
 from domain.services.rules import SendingRules
+from domain.services.wake_ups import wake_up
 
 PASS_LIMIT = 500
 # While another worker uploads the same content.

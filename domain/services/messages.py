@@ -6,18 +6,16 @@ Nothing here calls the platform: a message is a committed row, and everything af
 import contextlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from domain import notices
 from domain.connections import ConnectionState
 from domain.errors import Conflict, Invalid, NotFound
-from domain.events import Event, MediaRequested, MessageRequested, RequestMetadata
+from domain.events import MessageRequested, RequestMetadata
 from domain.fans import Fan, FanId, parse_recipient, recipient_id
 from domain.messages import (
     KEY_LIFETIME,
-    Attempt,
     Delay,
     Draft,
     Hold,
@@ -29,7 +27,6 @@ from domain.messages import (
     generate_message_id,
     validate,
 )
-from domain.pacing import BucketView, Waiting
 from domain.ports import (
     Bus,
     RoomUnavailable,
@@ -37,23 +34,14 @@ from domain.ports import (
     WaitingRoom,
 )
 from domain.repositories import Once, OpenUnitOfWork, UnitOfWork
-from domain.services.promises import Promises, instant
+from domain.services.promises import Promises
+from domain.services.reports import MessageReport, ReportReader
 from domain.services.results import REFUSED, SendResult, queued, result_from, result_text
 from domain.services.rules import SendingRules
 from domain.services.screening import screen
 from domain.services.status import QueueStatus, StatusReader
+from domain.services.wake_ups import waiting, wake_up
 from domain.users import Caller, OwnerId, Permission
-
-
-@dataclass(frozen=True)
-class MessageReport:
-    """Everything a user may ask about one message."""
-
-    message: Message
-    wait: notices.Wait | None
-    notice: notices.Notice | None
-    attempts: Sequence[Attempt]
-
 
 # Nobody merges more often than this.
 MERGES_MAX = 20
@@ -76,6 +64,7 @@ class MessageService:
         self._room = room
         self._rules = rules
         self._status = StatusReader(open_unit_of_work, bus, cache, rules)
+        self._reports = ReportReader(open_unit_of_work, room, rules)
 
     # Sending
 
@@ -385,31 +374,7 @@ class MessageService:
     def report(self, caller: Caller, public_id: UUID) -> MessageReport:
         """State, promise, why it waits and its attempts; raises NotFound."""
         caller.require(Permission.READ)
-        with self._open() as work:
-            message = work.messages.get(caller.owner_id, public_id)
-            if message is None:
-                raise NotFound("no such message")
-            attempts = work.messages.attempts(message.id)
-            connection = work.connections.by_id(message.connection_id)
-        assert connection is not None
-        view, place = self._look(message)
-        ahead = None
-        if place:
-            ahead, slot_ms = place
-            message = replace(message, estimated_send_at=instant(slot_ms))
-        wait = notices.explain_wait(message, connection, view, ahead, enabled=self._rules.enabled)
-        notice = notices.notice_of(message, wait)
-        return MessageReport(message, wait, notice, attempts)
-
-    def _look(self, message: Message) -> tuple[BucketView | None, tuple[int, float] | None]:
-        """The bucket, and how many go before this message and its slot, as it is now."""
-        if message.state is not State.QUEUED:
-            return None, None
-        try:
-            [view] = self._room.view([message.connection_id])
-            return view, self._room.place(message.connection_id, waiting(message))
-        except RoomUnavailable:
-            return None, None
+        return self._reports.read(caller.owner_id, public_id)
 
     def get_queue_status(self, caller: Caller, now: datetime) -> QueueStatus:
         """The caller's queue in numbers, at most two seconds old (see `as_of`)."""
@@ -432,34 +397,3 @@ def refuse_deleted(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> None:
     fan = kept_of(work, owner_id, fan_id)
     if fan is None or fan.deleted_at is not None:
         raise Conflict("this fan is deleted: restore the fan first", code="fan_deleted")
-
-
-def requested(message: Message) -> Event:
-    """The event that wakes the workers for this message, with the documented payload."""
-    payload = MessageRequested(
-        message_id=message.public_id,
-        user_id=str(message.owner_id),
-        recipient_id=recipient_id(message.fan_id),
-        content=message.text,
-        media_urls=tuple(item.url for item in message.attachments) or None,
-        metadata=RequestMetadata(
-            conversation_id=str(message.conversation_id),
-            campaign_id=str(message.campaign_id) if message.campaign_id else None,
-            priority=message.priority,
-        ),
-        timestamp=message.queued_at,
-    )
-    return Event(payload, group=str(message.connection_id), row=message.id)
-
-
-def wake_up(message: Message) -> Event:
-    """The event that sets a queued message going: its media come first."""
-    if message.hold is Hold.MEDIA:
-        payload = MediaRequested(message_id=message.id)
-        return Event(payload, group=str(message.connection_id), row=message.id)
-    return requested(message)
-
-
-def waiting(message: Message) -> Waiting:
-    """The message as the waiting room knows it."""
-    return Waiting(message.id, message.priority, message.campaign_id)

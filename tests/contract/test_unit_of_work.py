@@ -30,7 +30,7 @@ from domain.repositories import (
     Result,
     UnitOfWork,
 )
-from domain.services.messages import requested
+from domain.services.wake_ups import requested
 from domain.users import Caller, OwnerId, Role, UserId
 from infra.cipher import Cipher
 from infra.db.unit_of_work import SqlUnitOfWork
