@@ -2,7 +2,8 @@
 
 A filter that only few fans pass would make the walk along the newest conversations a long one. So
 the walk is a short one: if it fills the page, that is the page, and the total is what it met. If
-not, so few match that they can be collected and sorted.
+not, so few match that they can be collected and sorted. Names are collected at once: their index
+leads to the fans, and few fans have the same.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ class ConversationSearch:
     ) -> None:
         plan_for_these_values(session)
         self._session = session
-        self._has_failed = bool(asked.failed)
+        self._is_rare = bool(asked.failed or asked.q)
         self._fans = fan_conditions(owner_id, asked, now)
         # Those that fit by themselves, whoever the fan is; and those whose fan fits too.
         self._owned = select(ConversationRow.id, ConversationRow.last_message_at).where(
@@ -60,14 +61,28 @@ class ConversationSearch:
             FanRow.deleted_at.is_(None), *self._fans
         )
 
-    def page(self, last: Sequence[Any] | None, limit: int) -> tuple[int, int, Sequence[int]]:
-        """How many there are, how far that was counted, and the first `limit` ids behind the place
-        `last`."""
-        if self._has_failed:
-            return self._collect(last, limit)
-        if self._fans:
-            return self._search(last, limit)
-        return self._total(), TOTAL_MAX, self._walk(last, limit)
+    def first(self, limit: int) -> tuple[int, int, Sequence[int]]:
+        """How many there are, how far that was counted, and the ids of the first `limit`."""
+        if self._is_rare:
+            return self._collect(None, limit)
+        if not self._fans:
+            return self._total(), TOTAL_MAX, self._walk(None, limit)
+        met = self._meet(None, FAN_TOTAL_MAX + 1)
+        if self._has_more():
+            if len(met) < limit:
+                return self._collect(None, limit)
+            return len(met), min(len(met) - 1, FAN_TOTAL_MAX), met[:limit]
+        return len(met), FAN_TOTAL_MAX, met[:limit]
+
+    def behind(self, last: Sequence[Any], limit: int) -> Sequence[int]:
+        """The first `limit` ids behind a place in the list."""
+        if not self._is_rare and not self._fans:
+            return self._walk(last, limit)
+        if not self._is_rare:
+            met = self._meet(last, limit)
+            if len(met) == limit or not self._has_more():
+                return met
+        return self._collect(last, limit)[2]
 
     def count(self, up_to: int) -> int:
         """How many there are, up to so many."""
@@ -82,14 +97,9 @@ class ConversationSearch:
     def _counted(self, query: Hits) -> int:
         return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
-    def _search(self, last: Sequence[Any] | None, limit: int) -> tuple[int, int, Sequence[int]]:
-        first = self._meet(None, FAN_TOTAL_MAX + 1)
-        has_all = self._counted(self._owned.limit(WALK + 1)) <= WALK
-        found = first[:limit] if last is None else self._meet(last, limit)
-        if len(found) < limit and not has_all:
-            return self._collect(last, limit)
-        most = FAN_TOTAL_MAX if has_all else min(len(first) - 1, FAN_TOTAL_MAX)
-        return len(first), most, found
+    def _has_more(self) -> bool:
+        """Whether a walk from the newest one on does not see all."""
+        return self._counted(self._owned.limit(WALK + 1)) > WALK
 
     def _meet(self, last: Sequence[Any] | None, limit: int) -> Sequence[int]:
         """The first whose fans fit among the newest WALK conversations behind `last`."""
@@ -107,7 +117,7 @@ class ConversationSearch:
         ).all()
 
     def _collect(self, last: Sequence[Any] | None, limit: int) -> tuple[int, int, Sequence[int]]:
-        """As `page`: all of them are collected and sorted, unless they turn out to be many."""
+        """All of them are collected and sorted, unless they turn out to be many."""
         some = self._hits.limit(FAN_TOTAL_MAX + 1).cte("some")
         some = some.prefix_with("MATERIALIZED", dialect="postgresql")
         counted = select(func.count()).select_from(some).scalar_subquery()

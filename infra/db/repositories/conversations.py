@@ -106,16 +106,23 @@ class SqlConversationRepository:
         cursor: str | None,
         now: datetime,
     ) -> Page[Conversation]:
-        last = None if cursor is None else read_cursor(cursor, "conversations", instant, whole)
         search = ConversationSearch(self._session, owner_id, asked, now)
-        total, most, found = search.page(last, limit + 1)
+        if cursor is None:
+            total, most, found = search.first(limit + 1)
+        else:
+            # The total is told as it was on the first page: counting again would cost as much.
+            kinds = (instant, whole, whole, whole)
+            *last, total, most = read_cursor(cursor, "conversations", *kinds)
+            found = search.behind(last, limit + 1)
         page = self.of(found[:limit])
         more = len(found) > limit
         return Page(
             page,
             min(total, most),
             is_capped=total > most,
-            next_cursor=write_cursor("conversations", page[-1].last_message_at, page[-1].id)
+            next_cursor=write_cursor(
+                "conversations", page[-1].last_message_at, page[-1].id, total, most
+            )
             if more
             else None,
         )

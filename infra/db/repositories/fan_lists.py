@@ -16,6 +16,8 @@ from infra.db.repositories.cursors import instant, read_cursor, whole, words, wr
 from infra.db.tables import FanRow
 
 MOMENT = DateTime(timezone=True)
+# A search is counted no further: what it is looked through for is its first page.
+SEARCH_TOTAL_MAX = 1_000
 
 # Written out, since an index on an expression is found by the expression as it is written.
 last_seen = func.coalesce(FanRow.last_seen_at, func.to_timestamp(sql("0")), type_=MOMENT)
@@ -154,9 +156,10 @@ def _through_moments(found: Select[Any]) -> Select[Any]:
 
 
 def count(session: Session, owner_id: OwnerId, filters: Sequence[FanFilter]) -> tuple[int, bool]:
-    """How many there are up to TOTAL_MAX, and whether there are more."""
+    """How many there are, up to TOTAL_MAX or SEARCH_TOTAL_MAX, and whether there are more."""
+    most = SEARCH_TOTAL_MAX if any(one.q for one in filters) else TOTAL_MAX
     some = select(literal(1)).select_from(FanRow).where(*those(owner_id, filters))
-    some = _through_moments(some) if by_moment(filters) else some.limit(TOTAL_MAX + 1)
+    some = _through_moments(some) if by_moment(filters) else some.limit(most + 1)
     counted = select(func.count()).select_from(some.subquery())
     total = session.scalar(counted) or 0
-    return min(total, TOTAL_MAX), total > TOTAL_MAX
+    return min(total, most), total > most
