@@ -2,8 +2,8 @@
 
 A filter that only few fans pass would make the walk along the newest conversations a long one. So
 the walk is a short one: if it fills the page, that is the page, and the total is what it met. If
-not, so few match that they can be collected and sorted. Names are collected at once: their index
-leads to the fans, and few fans have the same.
+not, so few match that they can be collected and sorted. The walk for a name is shorter: its index
+collects fast.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ NEWEST_FIRST = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc(
 # Filters on fans are counted no further: behind them stand two tables.
 FAN_TOTAL_MAX = 1_000
 # How many conversations a walk looks at, each with its fan: some tens of milliseconds.
-WALK = 10_000
+WALK, NAME_WALK = 10_000, 5_000
 # A plan for all values would suit no filter. Pages are in memory or on flash: an index may be
 # walked as cheaply as a table is read, and pages of lists are no work for several processes.
 FOR_THESE_VALUES = text(
@@ -49,7 +49,8 @@ class ConversationSearch:
     ) -> None:
         plan_for_these_values(session)
         self._session = session
-        self._is_rare = bool(asked.failed or asked.q)
+        self._has_failed = bool(asked.failed)
+        self._window = NAME_WALK if asked.q else WALK
         self._fans = fan_conditions(owner_id, asked, now)
         # Those that fit by themselves, whoever the fan is; and those whose fan fits too.
         self._owned = select(ConversationRow.id, ConversationRow.last_message_at).where(
@@ -63,25 +64,22 @@ class ConversationSearch:
 
     def first(self, limit: int) -> tuple[int, int, Sequence[int]]:
         """How many there are, how far that was counted, and the ids of the first `limit`."""
-        if self._is_rare:
+        if self._has_failed:
             return self._collect(None, limit)
         if not self._fans:
             return self._total(), TOTAL_MAX, self._walk(None, limit)
-        met = self._meet(None, FAN_TOTAL_MAX + 1)
-        if self._has_more():
-            if len(met) < limit:
-                return self._collect(None, limit)
-            return len(met), min(len(met) - 1, FAN_TOTAL_MAX), met[:limit]
-        return len(met), FAN_TOTAL_MAX, met[:limit]
+        met = self._meet(FAN_TOTAL_MAX + 1)
+        if self._counted(self._owned.limit(self._window + 1)) <= self._window:
+            return len(met), FAN_TOTAL_MAX, met[:limit]
+        if len(met) < limit:
+            return self._collect(None, limit)
+        return len(met), min(len(met) - 1, FAN_TOTAL_MAX), met[:limit]
 
-    def behind(self, last: Sequence[Any], limit: int) -> Sequence[int]:
-        """The first `limit` ids behind a place in the list."""
-        if not self._is_rare and not self._fans:
+    def behind(self, last: Sequence[Any], limit: int, *, are_many: bool) -> Sequence[int]:
+        """The first `limit` ids behind a place in the list. `are_many`: more than were counted, so
+        that a walk is a short one."""
+        if are_many or not (self._fans or self._has_failed):
             return self._walk(last, limit)
-        if not self._is_rare:
-            met = self._meet(last, limit)
-            if len(met) == limit or not self._has_more():
-                return met
         return self._collect(last, limit)[2]
 
     def count(self, up_to: int) -> int:
@@ -97,15 +95,13 @@ class ConversationSearch:
     def _counted(self, query: Hits) -> int:
         return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
-    def _has_more(self) -> bool:
-        """Whether a walk from the newest one on does not see all."""
-        return self._counted(self._owned.limit(WALK + 1)) > WALK
-
-    def _meet(self, last: Sequence[Any] | None, limit: int) -> Sequence[int]:
-        """The first whose fans fit among the newest WALK conversations behind `last`."""
+    def _meet(self, limit: int) -> Sequence[int]:
+        """The first whose fans fit among the newest conversations, as far as a walk goes."""
         columns = (ConversationRow.id, ConversationRow.last_message_at, ConversationRow.fan_id)
-        walk = behind(self._owned, last).with_only_columns(*columns).order_by(*NEWEST_FIRST)
-        newest = walk.limit(WALK).cte("newest").prefix_with("MATERIALIZED", dialect="postgresql")
+        walk = self._owned.with_only_columns(*columns).order_by(*NEWEST_FIRST)
+        newest = (
+            walk.limit(self._window).cte("newest").prefix_with("MATERIALIZED", dialect="postgresql")
+        )
         # The offset keeps the planner from reading every fan that fits before it looks who talks.
         fan = select(literal(1).label("fits")).where(FanRow.id == newest.c.fan_id)
         fitting = fan.where(FanRow.deleted_at.is_(None), *self._fans).offset(0).lateral("fitting")

@@ -113,7 +113,7 @@ class SqlConversationRepository:
             # The total is told as it was on the first page: counting again would cost as much.
             kinds = (instant, whole, whole, whole)
             *last, total, most = read_cursor(cursor, "conversations", *kinds)
-            found = search.behind(last, limit + 1)
+            found = search.behind(last, limit + 1, are_many=total > most)
         page = self.of(found[:limit])
         more = len(found) > limit
         return Page(
