@@ -9,6 +9,9 @@ T = TypeVar("T")
 # Counting stops here, and the answer says so: nobody needs to know 1,234,567 from 1,234,568, and
 # counting them would cost more than the page.
 TOTAL_MAX = 10_000
+# A search, or a filter that looks into a second table, is counted no further: what it is looked
+# through for is its first page.
+SEARCH_TOTAL_MAX = 1_000
 
 
 @dataclass(frozen=True)

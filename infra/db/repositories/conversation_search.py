@@ -14,15 +14,13 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select, text, 
 from sqlalchemy.orm import Session
 
 from domain.conversations import ONLINE, ConversationFilter
-from domain.paging import TOTAL_MAX
+from domain.paging import SEARCH_TOTAL_MAX, TOTAL_MAX
 from domain.users import OwnerId
 from infra.db.tables import ConversationRow, FanRow, MessageRow
 
 TRIGRAM = 3
 Hits = Select[int, datetime | None]
 NEWEST_FIRST = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc())
-# Filters on fans are counted no further: behind them stand two tables.
-FAN_TOTAL_MAX = 1_000
 # How many conversations a walk looks at, each with its fan: some tens of milliseconds.
 WALK, NAME_WALK = 10_000, 5_000
 # A plan for all values would suit no filter. Pages are in memory or on flash: an index may be
@@ -68,12 +66,12 @@ class ConversationSearch:
             return self._collect(None, limit)
         if not self._fans:
             return self._total(), TOTAL_MAX, self._walk(None, limit)
-        met = self._meet(FAN_TOTAL_MAX + 1)
+        met = self._meet(SEARCH_TOTAL_MAX + 1)
         if self._counted(self._owned.limit(self._window + 1)) <= self._window:
-            return len(met), FAN_TOTAL_MAX, met[:limit]
+            return len(met), SEARCH_TOTAL_MAX, met[:limit]
         if len(met) < limit:
             return self._collect(None, limit)
-        return len(met), min(len(met) - 1, FAN_TOTAL_MAX), met[:limit]
+        return len(met), min(len(met) - 1, SEARCH_TOTAL_MAX), met[:limit]
 
     def behind(self, last: Sequence[Any], limit: int, *, are_many: bool) -> Sequence[int]:
         """The first `limit` ids behind a place in the list. `are_many`: more than were counted, so
@@ -114,7 +112,7 @@ class ConversationSearch:
 
     def _collect(self, last: Sequence[Any] | None, limit: int) -> tuple[int, int, Sequence[int]]:
         """All of them are collected and sorted, unless they turn out to be many."""
-        some = self._hits.limit(FAN_TOTAL_MAX + 1).cte("some")
+        some = self._hits.limit(SEARCH_TOTAL_MAX + 1).cte("some")
         some = some.prefix_with("MATERIALIZED", dialect="postgresql")
         counted = select(func.count()).select_from(some).scalar_subquery()
         page = select(some.c.id, some.c.last_message_at)
@@ -128,10 +126,10 @@ class ConversationSearch:
             .select_from(select(literal(1)).subquery("once").outerjoin(shown, true()))
             .order_by(shown.c.last_message_at.desc(), shown.c.id.desc())
         ).all()
-        if rows[0].total > FAN_TOTAL_MAX:
-            return rows[0].total, FAN_TOTAL_MAX, self._walk(last, limit)
+        if rows[0].total > SEARCH_TOTAL_MAX:
+            return rows[0].total, SEARCH_TOTAL_MAX, self._walk(last, limit)
         found = [row.id for row in rows if row.id is not None]
-        return rows[0].total, FAN_TOTAL_MAX, found
+        return rows[0].total, SEARCH_TOTAL_MAX, found
 
     def _walk(self, last: Sequence[Any] | None, limit: int) -> Sequence[int]:
         walk = behind(self._hits, last).with_only_columns(ConversationRow.id)

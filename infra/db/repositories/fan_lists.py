@@ -9,15 +9,13 @@ from sqlalchemy import ColumnElement, DateTime, Select, func, literal, or_, sele
 from sqlalchemy import text as sql
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from domain.paging import TOTAL_MAX
+from domain.paging import SEARCH_TOTAL_MAX, TOTAL_MAX
 from domain.segments import PART_MIN, REGULAR, FanFilter, FanSort
 from domain.users import OwnerId
 from infra.db.repositories.cursors import instant, read_cursor, whole, words, write_cursor
 from infra.db.tables import FanRow
 
 MOMENT = DateTime(timezone=True)
-# A search is counted no further: what it is looked through for is its first page.
-SEARCH_TOTAL_MAX = 1_000
 
 # Written out, since an index on an expression is found by the expression as it is written.
 last_seen = func.coalesce(FanRow.last_seen_at, func.to_timestamp(sql("0")), type_=MOMENT)

@@ -14,12 +14,11 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_col
 from sqlalchemy.dialects.postgresql import TEXT
 from sqlalchemy.orm import Session
 
+from domain.paging import SEARCH_TOTAL_MAX
 from infra.db.tables import MESSAGE_SEARCH, MessageRow
 
 # How many messages the walk looks at: some tens of milliseconds.
 WALK = 10_000
-# A search is counted no further; what it is looked through for is its first page.
-SEARCH_TOTAL_MAX = 1_000
 WORDS_MAX = 16
 
 NEWEST_FIRST = (MessageRow.created_at.desc(), MessageRow.id.desc())
