@@ -5,10 +5,8 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
-
-from pydantic import SecretStr
 
 from domain.messages import Outcome
 from domain.ports import (
@@ -18,10 +16,10 @@ from domain.ports import (
     SendRequest,
 )
 from infra.platform import ofapi_wire as wire
-from infra.platform.deadline import NEVER_LEFT, NO_ANSWER, DeadlineClient
+from infra.platform.deadline import NEVER_LEFT, NO_ANSWER
+from infra.platform.gateway import Gateway
 from infra.platform.ofapi_wire import plain_text
 from infra.platform.outcomes import classify, parse
-from infra.settings import Settings
 
 __all__ = ["OfapiPlatform", "plain_text"]
 
@@ -29,24 +27,8 @@ PAGE_SIZE = 100  # the gateway's maximum
 PAGES_MAX = 10
 
 
-class OfapiPlatform:
-    """The gateway over HTTP; one per process, for all its threads."""
-
-    def __init__(self, base_url: str, api_key: SecretStr, max_connections: int) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
-        self._http = DeadlineClient(max_connections)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(
-            settings.onlyfans_api_url,
-            settings.onlyfans_api_key,
-            max_connections=2 * settings.worker_threads,
-        )
-
-    def close(self) -> None:
-        self._http.close()
+class OfapiPlatform(Gateway):
+    """The Platform port on the gateway."""
 
     def send(self, request: SendRequest, deadline: timedelta) -> SendAnswer:
         """Send one message. Never raises: what cannot be told is Outcome.UNCLEAR."""
@@ -129,10 +111,6 @@ class OfapiPlatform:
         except TypeError as problem:
             raise PlatformUnavailable(str(problem)) from problem
         return items, wire.says_more(top) and bool(items)
-
-    def _usable_key(self, access_key: str | None) -> str | None:
-        key = access_key or self._api_key.get_secret_value()
-        return key if wire.usable_key(key) else None
 
     def _messages_url(self, account_id: str, platform_user_id: str) -> str:
         account, fan = quote(account_id, safe=""), quote(platform_user_id, safe="")

@@ -7,11 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import uuid4
-
-from pydantic import SecretStr
 
 from domain.inbound import FanSeen, MoneyMoved
 from domain.messages import Outcome
@@ -25,9 +23,9 @@ from domain.ports import (
     Profile,
 )
 from infra.platform import ofapi_wire as wire
-from infra.platform.deadline import NO_ANSWER, Answer, DeadlineClient
+from infra.platform.deadline import NO_ANSWER, Answer
+from infra.platform.gateway import Gateway
 from infra.platform.outcomes import parse, refusal
-from infra.settings import Settings
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -41,24 +39,8 @@ REFUSALS = frozenset(
 )
 
 
-class OfapiAccounts:
-    """The gateway over HTTP; one per process, for all its threads."""
-
-    def __init__(self, base_url: str, api_key: SecretStr, max_connections: int) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
-        self._http = DeadlineClient(max_connections)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(
-            settings.onlyfans_api_url,
-            settings.onlyfans_api_key,
-            max_connections=2 * settings.worker_threads,
-        )
-
-    def close(self) -> None:
-        self._http.close()
+class OfapiAccounts(Gateway):
+    """The PlatformAccounts port on the gateway."""
 
     def profile(self, account: Account, deadline: timedelta) -> Profile:
         """Whose account it is: proof that the id and the key are good."""
@@ -183,8 +165,8 @@ class OfapiAccounts:
         missing_is_fine: bool = False,
     ) -> Json:
         """One call; its good answer, or {} for a thing that is not there and need not be."""
-        key = account.access_key or self._api_key.get_secret_value()
-        if not wire.usable_key(key):
+        key = self._usable_key(account.access_key)
+        if key is None:
             raise PlatformRefused(
                 Outcome.AUTH_LOST,
                 "There is no access key, or it holds characters that no key has.",
