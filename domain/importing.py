@@ -46,9 +46,10 @@ class Known:
     touched: bool = False
 
     def is_blank(self, name: str) -> bool:
-        """Whether a field says nothing: a name that only repeats the handle, a value of zero."""
+        """Whether a field says nothing: a name that only repeats the handle, a value of zero. In
+        another case somebody spelled it, or two spellings would take turns with every import."""
         if name == "name":
-            return self.name.lower() == self.handle.removeprefix("@").lower()
+            return self.name == self.handle.removeprefix("@")
         return not getattr(self, name)
 
 
