@@ -106,7 +106,7 @@ class Stored:
         self.write(plan(rows, Matches(keys, known), given, NOW))
 
     def write(self, planned: Plan) -> None:
-        assert planned.creates.keys().isdisjoint(self.fans)
+        assert planned.creates.keys().isdisjoint(self.fans.keys() | planned.updates.keys())
         for key, fan in planned.creates.items():
             self.fans[key] = replace(fan, fan_id=FanId(len(self.fans) + 1))
             self.created.add(key)
