@@ -22,8 +22,8 @@ class FileStore(Protocol):
     """Keeps whole files by key. A key is written once."""
 
     def put(self, key: str, file: BinaryIO, size: int) -> None:
-        """Keep `size` bytes from where `file` stands, without holding them in memory; raises
-        FilesUnavailable, and then nothing is kept under the key."""
+        """Keep `size` bytes, at least one, from where `file` stands, without holding them in
+        memory; raises FilesUnavailable, and then nothing is kept under the key."""
         ...
 
     def fetch(self, key: str) -> AbstractContextManager[BinaryIO]:
