@@ -315,6 +315,7 @@ class Import:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     undo_requested_at: datetime | None = None
+    undo_actor_id: UserId | None = None
     undone_at: datetime | None = None
     undo: UndoCounts = field(default_factory=UndoCounts)
     undone_to: FanId | None = None  # the last fan that an undo looked at

@@ -237,8 +237,6 @@ class Settings(BaseModel):
         for (small, a), (large, b) in pairwise(steps):
             if a >= b:
                 raise ValueError(f"{small} ({a:g}) must be below {large} ({b:g})")
-        if self.statement_timeout_seconds >= self.import_lease_seconds:
-            raise ValueError("STATEMENT_TIMEOUT_SECONDS must be below IMPORT_LEASE_SECONDS")
         if self.delivery_deadline_seconds >= self.visibility_timeout_seconds:
             raise ValueError("DELIVERY_DEADLINE_SECONDS must be below VISIBILITY_TIMEOUT_SECONDS")
         return self

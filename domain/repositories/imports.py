@@ -99,8 +99,8 @@ class ImportRepository(Protocol):
         """A worker that is at it finds that out before it commits its next batch."""
         ...
 
-    def ask_undo(self, import_id: ImportId) -> None:
-        """Make it `undoing`."""
+    def ask_undo(self, import_id: ImportId, actor_id: UserId) -> None:
+        """Make it `undoing`, on behalf of this user."""
         ...
 
     def overdue(self, limit: int) -> Sequence[Import]:
@@ -163,9 +163,7 @@ class ImportRepository(Protocol):
 
     # Dry runs
 
-    def add_previews(
-        self, import_id: ImportId, plan: Plan, fan_ids: Mapping[str, FanId]
-    ) -> None: ...
+    def add_previews(self, import_id: ImportId, plan: Plan) -> None: ...
 
     def previews(
         self,
@@ -210,11 +208,12 @@ class ImportRepository(Protocol):
         self,
         lease: ImportLease,
         reversed_: Sequence[tuple[Touched, Mapping[str, Any]]],
-        kept: Sequence[tuple[FanId, str, str]],
+        kept: Sequence[tuple[FanId, str]],
         up_to: FanId,
     ) -> UndoCounts:
-        """Write a batch of an undo with its history and tiers, and note how far it got. A fan that
-        cannot be put back since another has its handle or link by now is noted as errored."""
+        """Write a batch of an undo with its history and tiers, note the fans that are kept with
+        the reason, and how far it got. A fan that the database refuses to change is noted as
+        errored."""
         ...
 
     def kept(

@@ -51,6 +51,7 @@ class ImportRow(Row):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     undo_requested_at: Mapped[datetime | None]
+    undo_actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     undone_at: Mapped[datetime | None]
     undone_to: Mapped[int] = count()  # the last fan that was looked at
     reversed: Mapped[int] = count()
@@ -91,20 +92,20 @@ class ImportErrorRow(Row):
 
 
 class ImportPreviewRow(Row):
-    """What a dry run would do with one line; later lines of the same fan start from its `after`."""
+    """What a dry run would do with one line; later lines of the same fan (the same `key`) start
+    from its `after`."""
 
     __tablename__ = "import_previews"
     import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
-    handle: Mapped[str]
-    fan_id: Mapped[int | None]
+    key: Mapped[str]
     action: Mapped[str]
     changes: Mapped[dict[str, Any]]  # what the line would change
     after: Mapped[dict[str, Any]]  # the fan as it would then be
     __table_args__ = (
         one_of("action", "create", "update", "skip"),
-        Index("ix_import_previews_handle", "import_id", sql("lower(handle)"), "line"),
-        Index("ix_import_previews_action", "import_id", "action", "line"),
+        Index("ix_import_previews_import_id_key", "import_id", "key", "line"),
+        Index("ix_import_previews_import_id_action", "import_id", "action", "line"),
     )
 
 

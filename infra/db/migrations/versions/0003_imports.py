@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("undo_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("undo_actor_id", sa.BigInteger(), nullable=True),
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("undone_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("reversed", sa.BigInteger(), server_default="0", nullable=False),
@@ -121,6 +122,9 @@ def upgrade() -> None:
             "total_rows = inserted + updated + skipped + failed", name=op.f("ck_imports_sums")
         ),
         sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name=op.f("fk_imports_actor_id_users")),
+        sa.ForeignKeyConstraint(
+            ["undo_actor_id"], ["users.id"], name=op.f("fk_imports_undo_actor_id_users")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_imports_user_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),
     )
@@ -176,8 +180,7 @@ def upgrade() -> None:
         "import_previews",
         sa.Column("import_id", sa.BigInteger(), nullable=False),
         sa.Column("line", sa.BigInteger(), nullable=False),
-        sa.Column("handle", sa.TEXT(), nullable=False),
-        sa.Column("fan_id", sa.BigInteger(), nullable=True),
+        sa.Column("key", sa.TEXT(), nullable=False),
         sa.Column("action", sa.TEXT(), nullable=False),
         sa.Column("changes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -190,15 +193,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("import_id", "line", name=op.f("pk_import_previews")),
     )
     op.create_index(
-        "ix_import_previews_action",
+        "ix_import_previews_import_id_action",
         "import_previews",
         ["import_id", "action", "line"],
         unique=False,
     )
     op.create_index(
-        "ix_import_previews_handle",
+        "ix_import_previews_import_id_key",
         "import_previews",
-        ["import_id", sa.literal_column("lower(handle)"), "line"],
+        ["import_id", "key", "line"],
         unique=False,
     )
     op.add_column("fan_changes", sa.Column("import_id", sa.BigInteger(), nullable=True))
@@ -246,8 +249,8 @@ def downgrade() -> None:
         postgresql_where=sa.text("import_id IS NOT NULL"),
     )
     op.drop_column("fan_changes", "import_id")
-    op.drop_index("ix_import_previews_handle", table_name="import_previews")
-    op.drop_index("ix_import_previews_action", table_name="import_previews")
+    op.drop_index("ix_import_previews_import_id_key", table_name="import_previews")
+    op.drop_index("ix_import_previews_import_id_action", table_name="import_previews")
     op.drop_table("import_previews")
     op.drop_table("import_kept")
     op.drop_index("ix_import_errors_import_id_code", table_name="import_errors")
