@@ -23,6 +23,7 @@ from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
 from domain.services.importing import ImportingService
+from domain.services.imports import ImportService
 from domain.services.inbound import InboundService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
@@ -117,6 +118,7 @@ class Services:
     tiers: TierService
     inbound: InboundService
     importing: ImportingService
+    imports: ImportService
     money: MoneyService
     conversations: ConversationService
     threads: ThreadService
@@ -290,6 +292,7 @@ def build(
         tiers=tiers,
         inbound=inbound,
         importing=importing,
+        imports=ImportService(open_unit_of_work, files),
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={

@@ -1,18 +1,22 @@
-"""Random files of fans, and an oracle that takes one line at a time and keeps no plan.
+"""Uploads through the application; random files of fans, and an oracle that takes one line at a time
+and keeps no plan.
 
 The oracle's fans are plain dicts by handle in lower case; it knows nothing of batches."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
 
+from domain.events import CsvUploaded, ImportUndoRequested
 from domain.fans import TAGS_MAX
 from domain.importing import UNDONE_FIELDS, Known
-from domain.imports import FanRow, Options, Policy
+from domain.imports import FanRow, ImportId, Options, Policy
+from tests.crm import Crm
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=9)
@@ -24,6 +28,36 @@ NAMES = ("ann", "Ann", "Anna A.")
 EMAILS = ("ann@example.com", "bob@example.com")
 PLANS = ("Basic", "Premium")
 MOMENTS = (BEFORE, BEFORE + timedelta(microseconds=5), NOW)
+
+
+def upload(
+    crm: Crm,
+    text: str | bytes,
+    *,
+    role: str = "owner",
+    name: str = "fans.csv",
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    **fields: str,
+) -> Any:
+    """The answer to an upload; unless its headers say so, it does not wait."""
+    content = text.encode() if isinstance(text, str) else text
+    return crm.call(
+        "POST",
+        f"/api/onlyfans/import/csv{query}",
+        role,
+        data={"file": (BytesIO(content), name), **fields},
+        content_type="multipart/form-data",
+        headers={"Prefer": "respond-async"} | (headers or {}),
+    )
+
+
+def work_off(crm: Crm) -> None:
+    """Do what the workers would do for the events that were published so far."""
+    events, crm.bus.events[:] = list(crm.bus.events), []
+    for event in events:
+        if isinstance(event.payload, CsvUploaded | ImportUndoRequested):
+            crm.services.importing.run(ImportId(event.payload.import_id))
 
 
 def maybe(*values: object) -> st.SearchStrategy[Any]:
