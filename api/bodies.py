@@ -35,7 +35,7 @@ class StrictAdapter(PydanticAdapter):
     """Makes APIFlask validate with our readers and refuse in our shape."""
 
     def validate_input(self, request: Request, location: str, **_: Any) -> BaseModel:
-        document = read_json(request) if location == "json" else read_query(request)
+        document = self._document(request) if location == "json" else read_query(request)
         _check_texts(document)
         try:
             model: BaseModel = self.model_class.model_validate(document)
@@ -44,6 +44,14 @@ class StrictAdapter(PydanticAdapter):
                 422, "invalid", "The request is not valid", field_problems(error.errors())
             ) from None
         return model
+
+    def _document(self, request: Request) -> Any:
+        """The body; none at all will do where every field may be left out."""
+        fields = self.model_class.model_fields.values()
+        is_optional = not any(field.is_required() for field in fields)
+        if is_optional and not request.content_type and not request.get_data():
+            return {}
+        return read_json(request)
 
 
 # APIFlask picks an adapter while a handler is decorated, hence before any route is defined.

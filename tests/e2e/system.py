@@ -20,8 +20,6 @@ from mypy_boto3_sqs import SQSClient
 from psycopg.rows import dict_row
 from running import PATIENCE, Running, eventually
 
-from infra.local.services import QUEUE_NAMES
-
 DEMO_EMAIL = "demo@huntaze.example"
 
 # Sixty times the default pace, and every time of recovery as short as the others allow.
@@ -282,15 +280,6 @@ class System(Running):
             region_name=given["AWS_REGION"],
             aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    def handled(self, queue: str) -> int:
-        """How many messages workers have taken off one of our queues since the emulator began."""
-        told = self._web.get(f"{self.environment['AWS_ENDPOINT_URL']}/_huntaze/requests").json()
-        counts = told["queues"].get(QUEUE_NAMES[queue], {})
-        return sum(
-            counts.get(action, {}).get("messages", 0)
-            for action in ("DeleteMessage", "DeleteMessageBatch")
         )
 
     def audit(self) -> list[str]:
