@@ -10,7 +10,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from domain.fans import Fan, FanId
+from domain.fans import Fan, FanId, plain
 from domain.importing import (
     FIELDS,
     UNDONE_FIELDS,
@@ -19,7 +19,6 @@ from domain.importing import (
     Plan,
     Touched,
     known_of_record,
-    record_of,
 )
 from domain.imports import Import, ImportId
 from domain.tiers import DEFAULT_RULES
@@ -34,27 +33,31 @@ PLATFORM = "onlyfans"
 LOOKS = 5
 # One batch of an owner's imports at a time: they never wait for each other in a circle.
 ONE_BY_ONE = sql("SELECT pg_advisory_xact_lock(4711003, cast(:owner AS bigint)::int)")
-KEYS = sql("SELECT h AS handle, lower(h) AS key FROM unnest(cast(:handles AS text[])) AS h")
+# No handle has a control character, so one text parts them; a long array would be escaped value by
+# value, and from JSON the planner could not see how many there are.
+UNIT = "\x1f"
+LISTED = "string_to_array(cast(:keys AS text), chr(31))"
+KEYS = sql(f"SELECT h AS handle, lower(h) AS key FROM unnest({LISTED}) AS h")  # noqa: S608  # as below
 LIVE = sql(
-    """
+    f"""
     SELECT lower(handle) AS key, id FROM fans
-    WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY(:keys)
+    WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY({LISTED})
       AND deleted_at IS NULL
-    """
+    """  # noqa: S608  # a constant of ours
 )
 DELETED = sql(
-    """
+    f"""
     SELECT DISTINCT ON (lower(handle)) lower(handle) AS key, id FROM fans
-    WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY(:keys)
+    WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY({LISTED})
       AND deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL
     ORDER BY lower(handle), id DESC
-    """
+    """  # noqa: S608  # a constant of ours
 )
 MERGED = sql(
-    """
+    f"""
     WITH RECURSIVE way AS (
       SELECT lower(handle) AS key, id, merged_into, 0 AS steps FROM fans
-      WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY(:keys)
+      WHERE user_id = :owner AND platform = :platform AND lower(handle) = ANY({LISTED})
         AND merged_into IS NOT NULL
       UNION ALL
       SELECT way.key, f.id, f.merged_into, steps + 1
@@ -63,33 +66,28 @@ MERGED = sql(
     SELECT DISTINCT ON (way.key) way.key, way.id FROM way JOIN fans f USING (id)
     WHERE f.merged_into IS NULL AND f.deleted_at IS NULL
     ORDER BY way.key, way.id DESC
-    """
+    """  # noqa: S608  # a constant of ours
 )
 TOUCHED = sql(
     "SELECT DISTINCT fan_id FROM fan_changes WHERE import_id = :id AND fan_id = ANY(:fans)"
 )
 EARLIER = sql(
-    """
+    f"""
     SELECT DISTINCT ON (key) key, after FROM import_previews
-    WHERE import_id = :id AND key = ANY(:keys) ORDER BY key, line DESC
-    """
+    WHERE import_id = :id AND key = ANY({LISTED}) ORDER BY key, line DESC
+    """  # noqa: S608  # a constant of ours
 )
-# The columns of one fan in arrays, one for each; a tag has no comma.
-FIELDS_GIVEN = """
-    unnest(cast(:name AS text[]), cast(:email AS text[]), cast(:subscription_tier AS text[]),
-      cast(:value_cents AS bigint[]), cast(:value_stated_at AS timestamptz[]),
-      cast(:last_seen_at AS timestamptz[]), cast(:tags AS text[])"""
+# A batch travels as one JSON text: many arrays would each be escaped value by value.
+GIVEN = """json_to_recordset(cast(:fans AS json)) AS given(fan_id bigint, handle text, name text,
+      email text, subscription_tier text, value_cents bigint, value_stated_at timestamptz,
+      last_seen_at timestamptz, tags text[], deleted_at timestamptz)"""
 CREATE = sql(
     f"""
-    WITH {RULES}, f AS (
-      SELECT *, now() AS created_at FROM {FIELDS_GIVEN}, cast(:handle AS text[]))
-        AS given(name, email, subscription_tier, value_cents, value_stated_at, last_seen_at, tags,
-          handle)
-    )
+    WITH {RULES}, f AS (SELECT *, now() AS created_at FROM {GIVEN})
     INSERT INTO fans (user_id, platform, handle, name, email, subscription_tier, value_cents,
       value_stated_at, last_seen_at, tags, tier)
     SELECT :owner, :platform, f.handle, f.name, f.email, f.subscription_tier, f.value_cents,
-      f.value_stated_at, f.last_seen_at, string_to_array(f.tags, ','), {TIER}
+      f.value_stated_at, f.last_seen_at, f.tags, {TIER}
     FROM f CROSS JOIN r ORDER BY lower(f.handle)
     ON CONFLICT DO NOTHING
     RETURNING id, handle, tier
@@ -100,20 +98,17 @@ CHANGE = sql(
     UPDATE fans SET name = given.name, email = given.email,
       subscription_tier = given.subscription_tier, value_cents = given.value_cents,
       value_stated_at = given.value_stated_at, last_seen_at = given.last_seen_at,
-      tags = string_to_array(given.tags, ','), deleted_at = given.deleted_at,
+      tags = given.tags, deleted_at = given.deleted_at,
       version = fans.version + 1, updated_at = now()
-    FROM {FIELDS_GIVEN}, cast(:deleted_at AS timestamptz[]), cast(:id AS bigint[]))
-      AS given(name, email, subscription_tier, value_cents, value_stated_at, last_seen_at, tags,
-        deleted_at, id)
-    WHERE fans.id = given.id AND fans.user_id = :owner
+    FROM {GIVEN}
+    WHERE fans.id = given.fan_id AND fans.user_id = :owner
     """  # noqa: S608  # constants of ours
 )
 TELL = sql(
     """
     INSERT INTO fan_changes (user_id, fan_id, actor_id, import_id, source, before, after)
     SELECT :owner, given.fan_id, :actor, :import_id, 'import', given.before, given.after
-    FROM unnest(cast(:fans AS bigint[]), cast(:before AS jsonb[]), cast(:after AS jsonb[]))
-      AS given(fan_id, before, after)
+    FROM json_to_recordset(cast(:lines AS json)) AS given(fan_id bigint, before jsonb, after jsonb)
     """
 )
 # Lines of this import for each fan, oldest first.
@@ -136,6 +131,12 @@ SINCE = sql(
     """
 )
 ANALYZE_MS = 60_000
+LOOKED_AT = (
+    *(FanRow.id, FanRow.handle, FanRow.name, FanRow.email, FanRow.subscription_tier),
+    *(FanRow.value_cents, FanRow.value_stated_at, FanRow.last_seen_at, FanRow.tags),
+    *(FanRow.deleted_at, FanRow.erased_at, FanRow.merged_into),
+)
+TOLD_NEW = frozenset({"handle", "value_stated_at", *FIELDS})
 # Of the history: the fan, and the changed fields before and after.
 Line = tuple[FanId | None, Mapping[str, Any], Mapping[str, Any]]
 
@@ -155,45 +156,46 @@ class ImportedFans:
         if not dry_run:
             self._session.execute(ONE_BY_ONE, {"owner": owner_id % 2**31})
         plan_anew(self._session)
-        keys = {
-            row.handle: row.key for row in self._session.execute(KEYS, {"handles": list(handles)})
-        }
+        keys = {row.handle: row.key for row in self._session.execute(KEYS, listed(handles))}
         fans = self._found(owner_id, sorted(set(keys.values())), lock=not dry_run)
         touched = self._touched(import_id, fans)
         # Two handles may end at one person: one was merged into the other.
-        same = {key: f"fan {fan.id}" for key, fan in fans.items()}
+        same = {key: f"fan {fan.fan_id}" for key, fan in fans.items()}
         keys = {handle: same.get(key, key) for handle, key in keys.items()}
-        known = {same[key]: _known(fan, touched=fan.id in touched) for key, fan in fans.items()}
+        known = {
+            same[key]: replace(fan, touched=True) if fan.fan_id in touched else fan
+            for key, fan in fans.items()
+        }
         if dry_run:
             known |= self._earlier(import_id, sorted(set(keys.values())))
         return Matches(keys, known)
 
-    def _found(self, owner_id: OwnerId, keys: Sequence[str], *, lock: bool) -> Mapping[str, Fan]:
+    def _found(self, owner_id: OwnerId, keys: Sequence[str], *, lock: bool) -> Mapping[str, Known]:
         """Key -> the fan it means."""
         for _ in range(LOOKS):
             ids: dict[str, int] = {}
             for way in (LIVE, DELETED, MERGED):
                 missing = [key for key in keys if key not in ids]
                 if missing:
-                    asked = {"owner": owner_id, "platform": PLATFORM, "keys": missing}
+                    asked = {"owner": owner_id, "platform": PLATFORM, **listed(missing)}
                     ids |= {row.key: row.id for row in self._session.execute(way, asked)}
-            rows = select(FanRow).where(FanRow.id.in_(set(ids.values()))).order_by(FanRow.id)
-            if lock:
-                rows = rows.with_for_update(key_share=True)
-            found = self._session.scalars(rows.execution_options(populate_existing=True))
-            fans = {row.id: fan_of(row) for row in found}
-            if all(fan.deleted_at is None or fan.restorable for fan in fans.values()):
+            if not ids:
+                return {}
+            rows = select(*LOOKED_AT).where(FanRow.id.in_(set(ids.values()))).order_by(FanRow.id)
+            found = self._session.execute(rows.with_for_update(key_share=True) if lock else rows)
+            fans = {row.id: _known_of(row) for row in found if not _is_gone(row)}
+            if len(fans) == len(set(ids.values())):
                 break
-        return {key: fans[fan_id] for key, fan_id in ids.items()}
+        return {key: fans[fan_id] for key, fan_id in ids.items() if fan_id in fans}
 
-    def _touched(self, import_id: ImportId, fans: Mapping[str, Fan]) -> set[int]:
+    def _touched(self, import_id: ImportId, fans: Mapping[str, Known]) -> set[int]:
         if not fans:
             return set()
-        asked = {"id": import_id, "fans": [fan.id for fan in fans.values()]}
+        asked = {"id": import_id, "fans": [fan.fan_id for fan in fans.values()]}
         return set(self._session.scalars(TOUCHED, asked))
 
     def _earlier(self, import_id: ImportId, keys: Sequence[str]) -> Mapping[str, Known]:
-        rows = self._session.execute(EARLIER, {"id": import_id, "keys": list(keys)})
+        rows = self._session.execute(EARLIER, {"id": import_id, **listed(keys)})
         return {row.key: known_of_record(row.after) for row in rows}
 
     # Writing
@@ -220,8 +222,7 @@ class ImportedFans:
             CREATE,
             {
                 **vars(DEFAULT_RULES),
-                **_columns(list(fans.values())),
-                "handle": list(fans),
+                "fans": as_json([vars(known) for known in fans.values()]),
                 "owner": owner_id,
                 "platform": PLATFORM,
             },
@@ -246,19 +247,10 @@ class ImportedFans:
         ids = [known.fan_id for known in after if known.fan_id is not None]
         self._session.execute(
             CHANGE,
-            {
-                **_columns(after),
-                "deleted_at": [known.deleted_at for known in after],
-                "id": ids,
-                "owner": owner_id,
-            },
+            {"fans": as_json([vars(known) for known in after]), "owner": owner_id},
         )
         told: list[Line] = [
-            (
-                was.fan_id,
-                record_of({name: getattr(was, name) for name in changes}),
-                record_of(changes),
-            )
+            (was.fan_id, {name: getattr(was, name) for name in changes}, changes)
             for was, changes in updates
         ]
         self._tell(owner_id, actor_id, import_id, told)
@@ -277,9 +269,12 @@ class ImportedFans:
                 "owner": owner_id,
                 "actor": actor_id,
                 "import_id": import_id,
-                "fans": [fan_id for fan_id, _, _ in lines],
-                "before": [json.dumps(before) for _, before, _ in lines],
-                "after": [json.dumps(after) for _, _, after in lines],
+                "lines": as_json(
+                    [
+                        {"fan_id": fan_id, "before": before, "after": after}
+                        for fan_id, before, after in lines
+                    ]
+                ),
             },
         )
 
@@ -351,21 +346,42 @@ class ImportedFans:
         return True
 
 
-def _known(fan: Fan, *, touched: bool = False) -> Known:
+def listed(handles: Sequence[str]) -> dict[str, str]:
+    """Handles, or their keys, as one parameter."""
+    return {"keys": UNIT.join(handles)}
+
+
+def as_json(values: object) -> str:
+    """A batch as one parameter."""
+    return json.dumps(values, default=plain, ensure_ascii=False)
+
+
+def _is_gone(row: Any) -> bool:
+    """Merged or erased between the look and the lock."""
+    return row.deleted_at is not None and (row.erased_at is not None or row.merged_into is not None)
+
+
+def _known_of(row: Any) -> Known:
+    return Known(
+        handle=row.handle,
+        name=row.name,
+        fan_id=FanId(row.id),
+        email=row.email,
+        subscription_tier=row.subscription_tier,
+        value_cents=row.value_cents,
+        value_stated_at=row.value_stated_at,
+        last_seen_at=row.last_seen_at,
+        tags=tuple(row.tags),
+        deleted_at=row.deleted_at,
+    )
+
+
+def _known(fan: Fan) -> Known:
     fields = {name: getattr(fan, name) for name in UNDONE_FIELDS}
-    return Known(handle=fan.handle, fan_id=fan.id, touched=touched, **fields)
-
-
-def _columns(fans: Sequence[Known]) -> dict[str, Any]:
-    """Each field of all these fans."""
-    names = [name for name in (*FIELDS, "value_stated_at") if name != "tags"]
-    columns: dict[str, Any] = {name: [getattr(fan, name) for fan in fans] for name in names}
-    columns["tags"] = [",".join(fan.tags) for fan in fans]
-    return columns
+    return Known(handle=fan.handle, fan_id=fan.id, **fields)
 
 
 def _told(created: Known, tier: str | None) -> dict[str, Any]:
     """What the history of a new fan begins with."""
-    names = ("handle", *FIELDS, "value_stated_at")
-    values = {name: getattr(created, name) for name in names} | {"tier": tier}
-    return record_of({name: value for name, value in values.items() if value})
+    told = {name: value for name, value in vars(created).items() if value and name in TOLD_NEW}
+    return {**told, "tier": tier} if tier else told
