@@ -23,6 +23,7 @@ from api.events import events
 from api.fans import fans
 from api.health import health
 from api.identity import identity
+from api.imports import imports
 from api.keys import keys
 from api.linking import linking
 from api.merges import merges
@@ -118,6 +119,7 @@ def create_app(
         events,
         webhooks,
         monitoring,
+        imports,
         screening,
         team,
         keys,

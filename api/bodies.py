@@ -17,14 +17,14 @@ from flask import Request, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from api.context import services
 from api.errors import Refusal, field_problems
 from domain.errors import FieldProblem
 from domain.repositories import Once
 
 BODY_MAX = 64 * 1024
 WEBHOOK_MAX = 1024 * 1024
-# Addresses that take more (or less) than BODY_MAX.
-LIMITS = {"/api/webhooks/onlyfans": WEBHOOK_MAX}
+WEBHOOKS, UPLOADS = "/api/webhooks/onlyfans", "/api/onlyfans/import/csv"
 # Deeper than any body of ours, and far below Python's recursion limit.
 DEPTH_MAX = 32
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -35,7 +35,7 @@ class StrictAdapter(PydanticAdapter):
     """Makes APIFlask validate with our readers and refuse in our shape."""
 
     def validate_input(self, request: Request, location: str, **_: Any) -> BaseModel:
-        document = read_json(request) if location == "json" else read_query(request)
+        document = self._document(request) if location == "json" else read_query(request)
         _check_texts(document)
         try:
             model: BaseModel = self.model_class.model_validate(document)
@@ -44,6 +44,14 @@ class StrictAdapter(PydanticAdapter):
                 422, "invalid", "The request is not valid", field_problems(error.errors())
             ) from None
         return model
+
+    def _document(self, request: Request) -> Any:
+        """The body; none at all will do where every field may be left out."""
+        fields = self.model_class.model_fields.values()
+        is_optional = not any(field.is_required() for field in fields)
+        if is_optional and not request.content_type and not request.get_data():
+            return {}
+        return read_json(request)
 
 
 # APIFlask picks an adapter while a handler is decorated, hence before any route is defined.
@@ -64,11 +72,19 @@ def read_query(request: Request) -> dict[str, str | list[str]]:
 
 def bound(request: Request) -> None:
     """Refuse a body beyond its address's limit before it is read; raises 413."""
-    limit = LIMITS.get(request.url_rule.rule, BODY_MAX) if request.url_rule else BODY_MAX
+    limit = _limit_of(request)
     # One byte more: a chunked body is cut off there, and found to be too long.
     request.max_content_length = limit + 1
     if (request.content_length or 0) > limit:
         raise RequestEntityTooLarge
+
+
+def _limit_of(request: Request) -> int:
+    rule = request.url_rule.rule if request.url_rule else ""
+    if rule == UPLOADS and request.method == "POST":
+        # The file, and what surrounds it: boundaries, heads, and the other fields.
+        return services().settings.csv_max_bytes + BODY_MAX
+    return WEBHOOK_MAX if rule == WEBHOOKS else BODY_MAX
 
 
 def read_json(request: Request) -> Any:
@@ -92,8 +108,9 @@ def read_json(request: Request) -> Any:
     return document
 
 
-def once() -> Once | None:
-    """The request's Idempotency-Key, bound to its address and body; raises Refusal 400."""
+def once(document: Any = None) -> Once | None:
+    """The request's Idempotency-Key, bound to its address and body (the JSON that was read, unless
+    another `document` stands for it); raises Refusal 400."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -101,7 +118,8 @@ def once() -> Once | None:
         raise Refusal(
             400, "idempotency_key_invalid", "Idempotency-Key: use 1 to 255 printable ASCII"
         )
-    canonical = json.dumps(g.get("json_document"), sort_keys=True, separators=(",", ":"))
+    said = g.get("json_document") if document is None else document
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
     fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
     return Once(key, f"{request.method} {request.path.lower()}", fingerprint)
 

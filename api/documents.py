@@ -153,6 +153,13 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
         for status, reply in operation["responses"].items():
             if status.startswith("2"):
                 reply.setdefault("headers", {})["ETag"] = ETAG
+    if prefer := operation.pop("x-prefer", None):
+        operation["parameters"].append(prefer)
+    if multipart := operation.pop("x-multipart", None):
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": multipart},
+        }
     if operation.pop("x-idempotent", False):
         operation["parameters"].append(IDEMPOTENCY)
         replayed = {

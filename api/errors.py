@@ -119,7 +119,9 @@ def register(app: Flask) -> None:
 
 
 def _domain_error(error: DomainError) -> Response:
-    status = STATUS_OF_CODE.get(error.code) or STATUS.get(type(error), 500)
+    status = STATUS_OF_CODE.get(error.code) or next(
+        (status for kind, status in STATUS.items() if isinstance(error, kind)), 500
+    )
     problems = error.problems if isinstance(error, Invalid | Conflict) else ()
     if isinstance(error, TooMany):
         return problem(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import beside, cost, delivery, lists, memory, pace, promises, releases
+from bench import beside, cost, delivery, imports, lists, memory, pace, promises, releases
 from bench.figures import Figure, table
 from bench.system import BenchSystem, Scale
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[BenchSystem, Scale], list[Figure]]] = {
     "delivery": delivery.measure,
     "naive": beside.measure,
     "lists": lists.measure,
+    "imports": imports.measure,
     "memory": memory.measure,
 }
 KEPT = Path(".local/bench.json")

@@ -12,6 +12,7 @@ COMMANDS = {
     "connection": "cli.connections",
     "user": "cli.users",
     "token": "cli.users",
+    "import": "cli.imports",
     "migrate": "cli.database",
     "rotate-keys": "cli.rotation",
     "demo-data": "cli.database",
@@ -28,7 +29,9 @@ class Huntaze(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[name]), name.replace("-", "_"))
+        # Python keeps `import` for itself.
+        spelled = "import_file" if name == "import" else name.replace("-", "_")
+        command = getattr(import_module(COMMANDS[name]), spelled)
         assert isinstance(command, click.Command)
         return command
 

@@ -93,6 +93,18 @@ class MediaRequested(Payload):
     message_id: int
 
 
+class CsvUploaded(Payload):
+    """A file was stored to be imported, or to be tried in a dry run."""
+
+    import_id: int
+
+
+class ImportUndoRequested(Payload):
+    """An import is to be taken back."""
+
+    import_id: int
+
+
 class PlatformEventReceived(Payload):
     """A webhook was stored; the worker re-reads it by `event_id`."""
 
@@ -124,6 +136,8 @@ class Event:
         UnsendRequested,
         ConversationRead,
         MediaRequested,
+        CsvUploaded,
+        ImportUndoRequested,
         PlatformEventReceived,
         Probed,
     )

@@ -19,6 +19,7 @@ BIGINT_MAX = 2**63 - 1
 # The platforms that fans may be on; another one is added here and gets its gateway.
 PLATFORMS = ("onlyfans",)
 NAME_MAX, HANDLE_MAX, EMAIL_MAX, ADDRESS_MAX, NOTES_MAX = 255, 100, 254, 2048, 10_000
+SUBSCRIPTION_TIER_MAX = 100
 TAGS_MAX, TAG_MAX = 50, 50
 # A billion dollars: beyond it somebody mistyped, and sums of many stay far from the end of bigint.
 VALUE_MAX = 100_000_000_000
@@ -155,6 +156,10 @@ def read_name(text: str) -> str:
     return _one_line(text, NAME_MAX)
 
 
+def read_subscription_tier(text: str) -> str:
+    return _one_line(text, SUBSCRIPTION_TIER_MAX)
+
+
 def read_platform(text: str) -> str:
     if text not in PLATFORMS:
         raise ValueError(f"use one of: {', '.join(PLATFORMS)}")
@@ -164,7 +169,9 @@ def read_platform(text: str) -> str:
 def read_handle(text: str) -> str:
     """`johndoe` and ` @@johndoe` are both @johndoe."""
     bare = unicodedata.normalize("NFC", text).strip().lstrip("@").strip()
-    if not bare or len(bare) >= HANDLE_MAX or any(map(_parts_words, bare)):
+    # Printable text has no control characters, and no blanks but spaces: most of it, at one look.
+    printable = bare.isprintable() and " " not in bare
+    if not bare or len(bare) >= HANDLE_MAX or not (printable or not any(map(_parts_words, bare))):
         raise ValueError(f"use 1 to {HANDLE_MAX - 1} characters without spaces, as in @johndoe")
     return f"@{bare}"
 
@@ -233,7 +240,8 @@ def _parts_words(letter: str) -> bool:
 
 def _one_line(text: str, longest: int) -> str:
     line = unicodedata.normalize("NFC", text).strip()
-    if not line or len(line) > longest or any(unicodedata.category(one) == "Cc" for one in line):
+    one_line = line.isprintable() or all(unicodedata.category(one) != "Cc" for one in line)
+    if not line or len(line) > longest or not one_line:
         raise ValueError(f"use 1 to {longest} characters in one line")
     return line
 

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     READ = "see fans and messages"
     SEND = "send messages"
     EDIT = "change fans"
+    IMPORT = "import files"
     EXPORT = "export data"
     MONEY = "see money"
     MANAGE = "change accounts and settings"

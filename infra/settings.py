@@ -170,6 +170,9 @@ class Settings(BaseModel):
     media_max_bytes: int = Field(
         104_857_600, ge=1, le=5_368_709_120, description="of one media file; 100 MiB"
     )
+    csv_max_bytes: int = Field(
+        10_485_760, ge=1, le=1_073_741_824, description="of one uploaded CSV file; 10 MiB"
+    )
     release_lead_ms: int = Field(
         300, ge=0, le=2000, description="how long before its slot a permit leaves the pacer"
     )
@@ -196,6 +199,9 @@ class Settings(BaseModel):
     )
     sync_every_seconds: float = Field(
         300, ge=10, description="a connection is compared with the platform's own lists again"
+    )
+    import_lease_seconds: float = Field(
+        30, gt=0, description="an import whose worker has not been heard of is taken up again"
     )
     visibility_timeout_seconds: int = Field(
         120, ge=1, le=43_200, description="of the queue messages, as created locally"

@@ -22,6 +22,8 @@ from domain.services.delivery import DeliveryService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
 from domain.services.healing import HealingService
+from domain.services.importing import ImportingService
+from domain.services.imports import ImportService
 from domain.services.inbound import InboundService
 from domain.services.keys import KeyService
 from domain.services.limits import LimitService
@@ -60,6 +62,7 @@ from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
 from infra.redis.waiting_room import RedisWaitingRoom
 from infra.rotation import KeyRotation
+from infra.s3 import S3FileStore
 from infra.settings import Settings
 from infra.tokens import JwtIssuer
 
@@ -114,6 +117,8 @@ class Services:
     segments: SegmentService
     tiers: TierService
     inbound: InboundService
+    importing: ImportingService
+    imports: ImportService
     money: MoneyService
     conversations: ConversationService
     threads: ThreadService
@@ -170,6 +175,7 @@ class Adapters:
     quota: Any = None
     accounts: Any = None
     inbound: Any = None
+    files: Any = None
     media_source: Any = None
 
 
@@ -200,6 +206,13 @@ def build(
         rules=rules,
         journal=journal,
         upload_deadline=seconds,
+    )
+    files = adapters.files or S3FileStore.from_settings(settings)
+    importing = ImportingService(
+        open_unit_of_work,
+        files=files,
+        journal=journal,
+        lease=timedelta(seconds=settings.import_lease_seconds),
     )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
     connections = ConnectionService(open_unit_of_work, room, rules, accounts)
@@ -278,10 +291,14 @@ def build(
         segments=SegmentService(open_unit_of_work),
         tiers=tiers,
         inbound=inbound,
+        importing=importing,
+        imports=ImportService(open_unit_of_work, files),
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={
             "media": media.wake_overdue,
+            "imports": importing.wake_overdue,
+            "import_files": importing.forget_files,
             "platform_events": inbound.wake_events,
             "event_bodies": inbound.forget_bodies,
             "read_marks": read_marks.sweep,

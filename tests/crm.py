@@ -17,6 +17,7 @@ from domain.users import Caller, OwnerId, Role, User
 from infra.settings import Settings
 from infra.wiring import Adapters, Services, build
 from tests.fakes.bus import FakeBus
+from tests.fakes.files import FakeFileStore
 from tests.fakes.platform import FakePlatform
 from tests.fakes.platform_accounts import FakePlatformAccounts
 from tests.fakes.quota import FakeRequestQuota
@@ -34,6 +35,7 @@ class Crm:
     platform: FakePlatform
     quota: FakeRequestQuota
     accounts: FakePlatformAccounts
+    files: FakeFileStore
     users: dict[str, User]
     connection: int
     foreign_connection: int
@@ -112,8 +114,15 @@ def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
     bus, platform, accounts = FakeBus(), FakePlatform(), FakePlatformAccounts()
     room = FakeWaitingRoom(lambda: datetime.now(UTC).timestamp() * 1000)
     quota = FakeRequestQuota(lambda: datetime.now(UTC).timestamp())
+    files = FakeFileStore()
     adapters = Adapters(
-        engine=database, bus=bus, room=room, platform=platform, accounts=accounts, quota=quota
+        engine=database,
+        bus=bus,
+        room=room,
+        platform=platform,
+        accounts=accounts,
+        quota=quota,
+        files=files,
     )
     services = build(settings, adapters=adapters)
     users: dict[str, User] = {}
@@ -134,6 +143,7 @@ def crm_on(database: Engine, settings: Settings) -> Iterator[Crm]:
         platform=platform,
         quota=quota,
         accounts=accounts,
+        files=files,
         users=users,
         connection=0,
         foreign_connection=0,

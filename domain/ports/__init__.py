@@ -10,6 +10,7 @@ from domain.ports.access import (
     TokenIssuer,
 )
 from domain.ports.bus import Bus, BusUnavailable, QueueDepth
+from domain.ports.files import FileMissing, FileStore, FilesUnavailable
 from domain.ports.media import FetchedMedia, MediaSource
 from domain.ports.observing import Journal, StatusCache
 from domain.ports.platform import (
@@ -38,6 +39,9 @@ __all__ = [
     "Envelope",
     "EventReader",
     "FetchedMedia",
+    "FileMissing",
+    "FileStore",
+    "FilesUnavailable",
     "Journal",
     "Listed",
     "MediaSource",

@@ -16,6 +16,13 @@ from domain.repositories.fans import (
     Recipient,
     TagCounts,
 )
+from domain.repositories.imports import (
+    ImportLease,
+    ImportRepository,
+    KeptFan,
+    NewImport,
+    PreviewLine,
+)
 from domain.repositories.inbound import (
     HeldMessage,
     InboundRepository,
@@ -73,7 +80,10 @@ __all__ = [
     "FanRepository",
     "HeldMessage",
     "IdempotencyRepository",
+    "ImportLease",
+    "ImportRepository",
     "InboundRepository",
+    "KeptFan",
     "KnownFan",
     "LedgerCall",
     "LedgerRepository",
@@ -83,11 +93,13 @@ __all__ = [
     "MergeId",
     "MergeRepository",
     "MessageRepository",
+    "NewImport",
     "NewPlatformEvent",
     "Once",
     "OpenUnitOfWork",
     "PlatformEvent",
     "PlatformEventRepository",
+    "PreviewLine",
     "PurchaseRepository",
     "QueueRepository",
     "ReadMark",
@@ -144,6 +156,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     inbound: InboundRepository
     purchases: PurchaseRepository
     transactions: TransactionRepository
+    imports: ImportRepository
 
     def __enter__(self) -> Self: ...
 

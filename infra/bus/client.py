@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from mypy_boto3_sqs.client import SQSClient
 
+from infra.aws import aws_session
 from infra.settings import Settings
 
 T = TypeVar("T")
@@ -23,14 +23,7 @@ def make_client(
     """A client that tries once; timeouts in seconds. Nothing is contacted yet.
 
     An endpoint in the settings wins over the host of a queue's URL."""
-    secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    session = boto3.Session(
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        aws_session_token=token.get_secret_value() if token else None,
-        region_name=settings.aws_region,
-    )
-    return session.client(
+    return aws_session(settings).client(
         "sqs",
         endpoint_url=settings.aws_endpoint_url,
         config=Config(

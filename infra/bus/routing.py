@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from domain.events import (
     ConversationRead,
+    CsvUploaded,
+    ImportUndoRequested,
     MediaRequested,
     MessageReleased,
     MessageRequested,
@@ -36,6 +38,8 @@ ROUTES = (
     Route(UnsendRequested, "unsend_message", "messages"),
     Route(ConversationRead, "tell_read", "inbound"),
     Route(MediaRequested, "stage_media", "imports"),
+    Route(CsvUploaded, "import_csv", "imports"),
+    Route(ImportUndoRequested, "undo_import", "imports"),
     Route(PlatformEventReceived, "handle_platform_event", "inbound"),
     *(Route(Probed, "answer_probe", queue) for queue in QUEUES),
 )

@@ -28,6 +28,7 @@ from domain.repositories import (
     FanHistoryRepository,
     FanRepository,
     IdempotencyRepository,
+    ImportRepository,
     InboundRepository,
     LedgerRepository,
     LinkRepository,
@@ -54,6 +55,7 @@ from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
+from infra.db.repositories.imports import SqlImportRepository
 from infra.db.repositories.inbound import SqlInboundRepository
 from infra.db.repositories.ledger import SqlLedgerRepository
 from infra.db.repositories.links import SqlLinkRepository
@@ -108,6 +110,7 @@ class SqlUnitOfWork:
     inbound: InboundRepository
     purchases: PurchaseRepository
     transactions: TransactionRepository
+    imports: ImportRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -144,6 +147,7 @@ class SqlUnitOfWork:
         self.inbound = SqlInboundRepository(self._session)
         self.purchases = SqlPurchaseRepository(self._session)
         self.transactions = SqlTransactionRepository(self._session)
+        self.imports = SqlImportRepository(self._session)
         return self
 
     def __exit__(

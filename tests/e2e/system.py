@@ -18,7 +18,7 @@ import psycopg
 import redis
 from mypy_boto3_sqs import SQSClient
 from psycopg.rows import dict_row
-from running import Running, eventually
+from running import PATIENCE, Running, eventually
 
 DEMO_EMAIL = "demo@huntaze.example"
 
@@ -57,26 +57,37 @@ class System(Running):
 
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
         super().__init__(directory, settings)
-        self._token: str | None = None
+        self._tokens: dict[str, str] = {}
 
     def start(self, **changed: str) -> None:
-        self._token = None
+        self._tokens.clear()
         super().start(**changed)
         # A test says itself when a fan writes.
         self.platform("POST", "settings", {"fansAnswer": False})
 
     # The API
 
-    def login(self) -> str:
-        """A token of the demo user, asked for once."""
-        if self._token is None:
+    def login(self, email: str = DEMO_EMAIL) -> str:
+        """A token of the demo user, or of another owner, asked for once."""
+        if email not in self._tokens:
             answer = self._web.post(
                 f"{self.address}/api/auth/login",
-                json={"email": DEMO_EMAIL, "password": self.environment["DEMO_PASSWORD"]},
+                json={"email": email, "password": self.environment["DEMO_PASSWORD"]},
             )
             assert answer.status_code == 200, answer.text
-            self._token = answer.json()["token"]
-        return self._token
+            self._tokens[email] = answer.json()["token"]
+        return self._tokens[email]
+
+    def owner(self) -> tuple[int, str]:
+        """Another owner, who has nothing yet and the demo user's password: its id and email."""
+        [row] = self.sql(
+            "INSERT INTO users (id, owner_id, email, password_hash, role)"
+            " SELECT n, n, 'owner' || n || '@huntaze.example', password_hash, 'owner'"
+            " FROM users, nextval(pg_get_serial_sequence('users', 'id')) n WHERE email = %s"
+            " RETURNING id, email",
+            DEMO_EMAIL,
+        )
+        return row["id"], row["email"]
 
     def api(
         self,
@@ -92,6 +103,28 @@ class System(Running):
         if key:
             headers["Idempotency-Key"] = key
         return self._web.request(method, self.address + path, json=body, headers=headers)
+
+    def upload(
+        self,
+        file: bytes,
+        *,
+        token: str | None = None,
+        wait_seconds: int = 30,
+        dry_run: bool = False,
+        **fields: str,
+    ) -> httpx2.Response:
+        """Import a file; 0 seconds = do not wait for its end."""
+        return self._web.post(
+            f"{self.address}/api/onlyfans/import/csv",
+            params={"dryRun": "true"} if dry_run else {},
+            files={"file": ("fans.csv", file, "text/csv")},
+            data=fields,
+            headers={
+                "Authorization": f"Bearer {token or self.login()}",
+                "Prefer": f"wait={wait_seconds}" if wait_seconds else "respond-async",
+            },
+            timeout=PATIENCE,
+        )
 
     def send(self, fan: str, text: str, *, token: str | None = None, **more: object) -> str:
         """Accept one message; returns its id."""

@@ -63,6 +63,16 @@ ERASE = (
       SELECT DISTINCT connection_id, platform_user_id FROM fans WHERE id = ANY(:fans)
         AND connection_id IS NOT NULL AND platform_user_id IS NOT NULL
       ON CONFLICT (connection_id, platform_user_id) DO UPDATE SET erased_at = now()""",
+    # What files said of the fan: of a dry run, and of lines that failed.
+    """DELETE FROM import_previews p USING imports i, fans f
+    WHERE f.id = ANY(:fans) AND i.user_id = :owner AND p.import_id = i.id
+      AND p.key IN ('fan ' || f.id, lower(f.handle))""",
+    """UPDATE import_errors e SET cells = '[]',
+      problems = (SELECT jsonb_agg(p - 'value') FROM jsonb_array_elements(e.problems) p)
+    FROM imports i, fans f
+    WHERE f.id = ANY(:fans) AND i.user_id = :owner AND e.import_id = i.id
+      AND EXISTS (SELECT FROM jsonb_array_elements_text(e.cells) c
+        WHERE lower(ltrim(c, '@ ')) IN (lower(ltrim(f.handle, '@')), lower(f.email)))""",
     """UPDATE fans SET name = '', handle = '', email = NULL, avatar = NULL, tags = '{}',
       value_cents = 0, value_stated_at = NULL, tips_cents = 0, last_seen_at = NULL,
       last_purchase_at = NULL, notes = NULL, tier = NULL, connection_id = NULL,

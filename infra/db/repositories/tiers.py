@@ -13,7 +13,15 @@ from domain.tiers import DEFAULT_RULES, RulesInForce, TierRules
 from domain.users import OwnerId
 from infra.db.tables import TierRulesRow
 
-# Of a fan `f` by rules `r`. Who was never seen is counted from the day we first knew of them.
+# The rules `r` of an owner.
+RULES = """r AS (
+      SELECT coalesce(max(whale_cents), :whale_cents) AS whale,
+        coalesce(max(spender_cents), :spender_cents) AS spender,
+        coalesce(max(quiet_days), :quiet_days) AS quiet,
+        coalesce(max(new_days), :new_days) AS new
+      FROM tier_rules WHERE user_id = :owner
+    )"""
+# Of a fan `f` by them. Who was never seen is counted from the day we first knew of them.
 TIER = """CASE
     WHEN f.value_cents >= r.whale THEN 'whale'
     WHEN f.value_cents >= r.spender THEN 'spender'
@@ -23,13 +31,7 @@ TIER = """CASE
 # Only fans whose tier changes are locked and written: most sweeps find none.
 RETIER = sql(
     f"""
-    WITH r AS (
-      SELECT coalesce(max(whale_cents), :whale_cents) AS whale,
-        coalesce(max(spender_cents), :spender_cents) AS spender,
-        coalesce(max(quiet_days), :quiet_days) AS quiet,
-        coalesce(max(new_days), :new_days) AS new
-      FROM tier_rules WHERE user_id = :owner
-    ), judged AS (
+    WITH {RULES}, judged AS (
       SELECT f.id, f.tier AS old, {TIER} AS tier
       FROM fans f CROSS JOIN r
       WHERE f.user_id = :owner AND f.id = ANY(:ids) AND f.deleted_at IS NULL
@@ -45,7 +47,7 @@ RETIER = sql(
       FROM moved ORDER BY id
     )
     SELECT count(*) FROM moved
-    """  # noqa: S608  # two constants of ours
+    """  # noqa: S608  # constants of ours
 )
 DUE = sql(
     """

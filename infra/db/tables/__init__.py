@@ -13,6 +13,13 @@ from infra.db.tables.crm import (
     SavedFilterRow,
     TierRulesRow,
 )
+from infra.db.tables.imports import (
+    ImportErrorRow,
+    ImportKeptRow,
+    ImportMappingRow,
+    ImportPreviewRow,
+    ImportRow,
+)
 from infra.db.tables.messages import (
     MESSAGE_SEARCH,
     AttemptRow,
@@ -51,6 +58,11 @@ __all__ = [
     "FanMergeRow",
     "FanRow",
     "IdempotencyKeyRow",
+    "ImportErrorRow",
+    "ImportKeptRow",
+    "ImportMappingRow",
+    "ImportPreviewRow",
+    "ImportRow",
     "MediaRow",
     "MediaSourceRow",
     "MessageRow",

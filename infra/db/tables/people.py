@@ -16,6 +16,7 @@ FAN_HANDLE_KEY = "translate(lower(handle), '@._-', '')"
 # Deleted fans that may come back by themselves; merged ones come back with their merge.
 RESTORABLE = sql("deleted_at IS NOT NULL AND erased_at IS NULL AND merged_into IS NULL")
 MERGED = sql("merged_into IS NOT NULL")
+LINKED = sql("deleted_at IS NULL AND platform_user_id IS NOT NULL")
 
 
 class UserRow(Row):
@@ -140,9 +141,18 @@ class FanRow(Row):
             "id",
             postgresql_where=sql("deleted_at IS NULL AND tips_cents > 0"),
         ),
-        Index("ix_fans_connection_id", "connection_id"),
+        # Imported fans have none of what these are about: the fewer indexes, the faster.
         Index(
-            "ix_fans_user_id_subscription", "user_id", "subscription", "id", postgresql_where=LIVE
+            "ix_fans_connection_id",
+            "connection_id",
+            postgresql_where=sql("connection_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_fans_user_id_subscription",
+            "user_id",
+            "subscription",
+            "id",
+            postgresql_where=sql("deleted_at IS NULL AND subscription IS NOT NULL"),
         ),
         Index(
             "ix_fans_user_id_subscription_tier",
@@ -163,10 +173,15 @@ class FanRow(Row):
         ),
         Index("ix_fans_handle_key", "user_id", sql(FAN_HANDLE_KEY), postgresql_where=LIVE),
         Index(
-            "ix_fans_user_id_platform_user_id", "user_id", "platform_user_id", postgresql_where=LIVE
+            "ix_fans_user_id_platform_user_id",
+            "user_id",
+            "platform_user_id",
+            postgresql_where=LINKED,
         ),
-        # Who a fan was merged into: by id, and for what the platform still tells of the merged one.
+        # Who a fan was merged into: by id, by the handle that files still name, and for what the
+        # platform still tells of the merged one.
         Index("ix_fans_merged_into", "merged_into", postgresql_where=MERGED),
+        Index("ix_fans_merged_handle", "user_id", sql("lower(handle)"), postgresql_where=MERGED),
         Index("ix_fans_merged", "connection_id", "platform_user_id", postgresql_where=MERGED),
         Index(
             "ix_fans_gone",
@@ -203,7 +218,7 @@ class FanRow(Row):
             "connection_id",
             "platform_user_id",
             unique=True,
-            postgresql_where=LIVE,
+            postgresql_where=LINKED,
         ),
     )
 

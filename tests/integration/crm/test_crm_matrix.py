@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from api.auth import PUBLIC
+from domain.imports import Column
 from domain.users import PERMISSIONS, Permission, Role
 from tests import webhooks
 from tests.crm import Crm
+from tests.importing import upload
 from tests.webhooks import deliver
 
 ROLES = tuple(Role)
@@ -95,6 +97,23 @@ ROUTES: dict[str, Line] = {
         Permission.MANAGE,
         {"whaleCents": 1000, "spenderCents": 100, "quietDays": 30, "newDays": 14},
     ),
+    # Imports
+    "POST /api/onlyfans/import/csv": Line(Permission.IMPORT),
+    "GET /api/onlyfans/import/csv": Line(Permission.READ),
+    "GET /api/onlyfans/import/csv/<int:import_id>": Line(Permission.READ),
+    "GET /api/onlyfans/import/csv/<int:import_id>/errors": Line(Permission.READ),
+    "GET /api/onlyfans/import/csv/<int:import_id>/errors.csv": Line(Permission.EXPORT),
+    "GET /api/onlyfans/import/csv/<int:import_id>/preview": Line(Permission.READ),
+    "GET /api/onlyfans/import/csv/<int:import_id>/kept": Line(Permission.READ),
+    "POST /api/onlyfans/import/csv/<int:import_id>/confirm": Line(
+        Permission.IMPORT, headers={"Prefer": "respond-async"}
+    ),
+    "POST /api/onlyfans/import/csv/<int:import_id>/cancel": Line(Permission.IMPORT),
+    "POST /api/onlyfans/import/csv/<int:import_id>/undo": Line(
+        Permission.IMPORT, headers={"Prefer": "respond-async"}
+    ),
+    "GET /api/onlyfans/import/csv/mappings": Line(Permission.READ),
+    "DELETE /api/onlyfans/import/csv/mappings/<int:mapping_id>": Line(Permission.IMPORT),
     # Money and the journal
     "GET /api/crm/transactions": Line(Permission.MONEY),
     "POST /api/crm/transactions": Line(Permission.MANAGE, MONEY),
@@ -142,7 +161,10 @@ def ids(crm: Crm) -> dict[str, object]:
     segment = crm.post("/api/crm/segments", {"name": "All", "filter": {}})
     money = crm.post("/api/crm/transactions", MONEY)
     deliver(crm, webhooks.deleted(1))
+    uploaded = upload(crm, "Username\nann\n")
     with crm.services.open_unit_of_work() as work:
+        work.imports.save_mapping(crm.owner, ["Login"], {Column.USERNAME: "Login"})
+        [mapping] = work.imports.mappings(crm.owner)
         leaving = work.users.add("leaving@example.com", "-", Role.CHATTER, crm.owner, "UTC")
         work.commit()
     return {
@@ -151,6 +173,8 @@ def ids(crm: Crm) -> dict[str, object]:
         "conversation_id": talk.id,
         "merge_id": merged.json["mergeId"],
         "segment_id": segment.json["segment"]["id"],
+        "import_id": uploaded.json["importId"],
+        "mapping_id": mapping.id,
         "event_id": crm.sql("SELECT id FROM platform_events")[0].id,
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
