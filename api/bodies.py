@@ -19,6 +19,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.context import services
 from api.errors import Refusal, field_problems
+from api.uploads import too_large
 from domain.errors import FieldProblem
 from domain.repositories import Once
 
@@ -72,19 +73,19 @@ def read_query(request: Request) -> dict[str, str | list[str]]:
 
 def bound(request: Request) -> None:
     """Refuse a body beyond its address's limit before it is read; raises 413."""
-    limit = _limit_of(request)
+    rule = request.url_rule.rule if request.url_rule else ""
+    if rule == UPLOADS and request.method == "POST":
+        largest = services().settings.csv_max_bytes
+        # And what surrounds the file: boundaries, heads, and the other fields.
+        limit = largest + BODY_MAX
+        refusal: Exception = too_large(largest)
+    else:
+        limit = WEBHOOK_MAX if rule == WEBHOOKS else BODY_MAX
+        refusal = RequestEntityTooLarge()
     # One byte more: a chunked body is cut off there, and found to be too long.
     request.max_content_length = limit + 1
     if (request.content_length or 0) > limit:
-        raise RequestEntityTooLarge
-
-
-def _limit_of(request: Request) -> int:
-    rule = request.url_rule.rule if request.url_rule else ""
-    if rule == UPLOADS and request.method == "POST":
-        # The file, and what surrounds it: boundaries, heads, and the other fields.
-        return services().settings.csv_max_bytes + BODY_MAX
-    return WEBHOOK_MAX if rule == WEBHOOKS else BODY_MAX
+        raise refusal
 
 
 def read_json(request: Request) -> Any:

@@ -29,6 +29,8 @@ from domain.services.imports import Upload
 PIECE = 64 * 1024
 FIELD_MAX = 16 * 1024
 PARTS_MAX = 20
+# Two hyphens and a line break, or a line break alone.
+BOUNDARY_END = 4
 # Of heads and boundaries, while their end is looked for.
 BUFFER_MAX = 1024 * 1024
 NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f]")
@@ -109,23 +111,41 @@ def _events(request: Request) -> Iterator[Event]:
         raise Refusal(
             415, "unsupported_media_type", "Send the file as multipart/form-data, part `file`"
         )
-    decoder = MultipartDecoder(
-        boundary.encode("latin-1", "replace"), max_form_memory_size=BUFFER_MAX, max_parts=PARTS_MAX
-    )
+    mark = boundary.encode("latin-1", "replace")
+    decoder = MultipartDecoder(mark, max_form_memory_size=BUFFER_MAX, max_parts=PARTS_MAX)
     try:
-        while True:
-            piece = request.stream.read(PIECE)
-            decoder.receive_data(piece or None)
+        for piece in _pieces(request, mark):
+            decoder.receive_data(piece)
             while not isinstance(event := decoder.next_event(), NeedData):
                 yield event
                 if isinstance(event, Epilogue):
                     return
-            if not piece:
-                raise ValueError  # noqa: TRY301  # told like a broken body
+        decoder.receive_data(None)
+        # Raises ValueError unless the last boundary was there.
+        while not isinstance(event := decoder.next_event(), Epilogue):
+            yield event
     except (ValueError, ClientDisconnected):
         raise Refusal(
             400, "malformed_multipart", "The body cannot be read: it is broken or cut off"
         ) from None
+
+
+def _pieces(request: Request, boundary: bytes) -> Iterator[bytes]:
+    """What comes, never cut within a boundary and its end: there the decoder would take the
+    carriage return before it for the file's own."""
+    mark, held = b"--" + boundary, b""
+    longest = len(b"\r\n") + len(mark) + BOUNDARY_END
+    while piece := request.stream.read(PIECE):
+        held += piece
+        end = len(held) - longest
+        place = held.rfind(mark) - len(b"\r\n")
+        if place < end < place + longest:
+            end = place
+        if end > 0:
+            yield held[:end]
+            held = held[end:]
+    if held:
+        yield held
 
 
 def too_large(limit: int) -> Refusal:

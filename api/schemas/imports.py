@@ -50,10 +50,14 @@ class ProblemView(Answered):
     value: str | None
 
 
-class RowErrorView(ProblemView):
+class RowErrorView(Answered):
     """A line that was not imported: its first problem, and all of them."""
 
     row: int = Field(description="line of the file; the header is 1")
+    error: str
+    code: str
+    field: str | None
+    value: str | None
     problems: list[ProblemView]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from api.schemas import imports as schemas
 from api.views.fans import camel
 from domain.csv_rows import GUARDED
-from domain.imports import BadRow, FileFormat, Import, ImportState, RowProblem, SavedMapping
+from domain.imports import BadRow, Column, FileFormat, Import, ImportState, RowProblem, SavedMapping
 from domain.paging import Page
 from domain.repositories import KeptFan, PreviewLine
 from domain.services.imports import ImportReport
@@ -87,7 +87,11 @@ def form(found: FileFormat) -> schemas.FormatView:
         encoding=found.encoding,
         delimiter=DELIMITERS[found.delimiter],
         header=list(found.header),
-        columns={column.value: found.header[place] for column, place in found.mapping.items()},
+        columns={
+            column.value: found.header[found.mapping[column]]
+            for column in Column
+            if column in found.mapping
+        },
         missing=[column.value for column in found.missing],
         ignored=list(found.ignored),
         source=found.source,

@@ -154,7 +154,7 @@ class TestRefusals:
             content_type="multipart/form-data; boundary=x",
             environ_overrides={"CONTENT_LENGTH": str(50 * 1024 * 1024)},
         )
-        assert (answer.status_code, answer.json["code"]) == (413, "body_too_large")
+        assert (answer.status_code, answer.json["code"]) == (413, "file_too_large")
 
     @pytest.mark.parametrize(
         ("fields", "named"),
