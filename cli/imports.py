@@ -1,22 +1,20 @@
 """`huntaze import`: a CSV file of fans, with a progress bar and the same summary as the API's."""
 
-import hashlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from cli.context import services
 from domain.errors import DomainError
 from domain.imports import BadRow, Import, ImportState, Policy, read_options
+from domain.services.importing import digest
 from domain.services.imports import ImportReport, Upload
 from domain.users import Caller
 
 ERRORS_SHOWN = 20
 LOOK_EVERY = 0.3
-PIECE = 1 << 16
 STATUS = "GET /api/onlyfans/import/csv/{}"
 
 
@@ -57,7 +55,7 @@ def import_file(  # noqa: PLR0917  # one for each option
         with file.open("rb") as opened:
             uploaded = services().imports.upload(
                 caller,
-                Upload(opened, file.name, size, _digest(opened)),
+                Upload(opened, file.name, size, digest(opened)),
                 read_options(given),
                 dry_run=dry_run,
                 repeat=repeat,
@@ -66,14 +64,6 @@ def import_file(  # noqa: PLR0917  # one for each option
         _tell(services().imports.report(caller, done.id, ERRORS_SHOWN))
     except DomainError as problem:
         raise click.ClickException(problem.message) from None
-
-
-def _digest(file: BinaryIO) -> str:
-    found = hashlib.sha256()
-    while piece := file.read(PIECE):
-        found.update(piece)
-    file.seek(0)
-    return found.hexdigest()
 
 
 def _follow(caller: Caller, one: Import) -> Import:
