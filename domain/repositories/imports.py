@@ -128,8 +128,16 @@ class ImportRepository(Protocol):
         """Add a batch's counts and note how far the file was read."""
         ...
 
-    def give_back(self, lease: ImportLease, again_in: timedelta, reason: str | None) -> None:
-        """End the lease with work left; `reason` says why it waits, for people."""
+    def give_back(
+        self,
+        lease: ImportLease,
+        again_in: timedelta,
+        reason: str | None,
+        *,
+        tried: bool = True,
+    ) -> None:
+        """End the lease with work left; `reason` says why it waits, for people. Not `tried`: this
+        take is none of `wake_tries`."""
         ...
 
     def finish(self, lease: ImportLease, state: ImportState, why: Failure | None = None) -> None:
