@@ -83,10 +83,15 @@ class ImportRepository(Protocol):
         ...
 
     def same_file(
-        self, owner_id: OwnerId, file_hash: str, other_than: ImportId | None = None
+        self,
+        owner_id: OwnerId,
+        file_hash: str,
+        other_than: ImportId | None = None,
+        *,
+        alone: bool = False,
     ) -> Import | None:
-        """The newest import (no dry run) of the same bytes that is at work or completed. From here
-        on no other transaction of this owner gets past the same question until this one ends."""
+        """The newest import (no dry run) of the same bytes that is at work or completed. `alone`:
+        nobody else of this owner gets past the same question until this transaction ends."""
         ...
 
     def restart(

@@ -107,9 +107,15 @@ class SqlImportRepository(ImportedFans, ImportLines):
         return Page(imports, min(total, TOTAL_MAX), total > TOTAL_MAX, more)
 
     def same_file(
-        self, owner_id: OwnerId, file_hash: str, other_than: ImportId | None = None
+        self,
+        owner_id: OwnerId,
+        file_hash: str,
+        other_than: ImportId | None = None,
+        *,
+        alone: bool = False,
     ) -> Import | None:
-        self._session.execute(ONE_OWNER, {"owner": owner_id})
+        if alone:
+            self._session.execute(ONE_OWNER, {"owner": owner_id})
         found = select(ImportRow).where(
             ImportRow.user_id == owner_id,
             ImportRow.file_hash == file_hash,
