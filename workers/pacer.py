@@ -96,7 +96,14 @@ class Pacer:
         if rest_if_off(self._services):
             return
         for name, sweep in self._services.sweeps.items():
-            if count := sweep():
+            try:
+                count = sweep()
+            except Unavailable:
+                raise
+            except Exception as problem:  # noqa: BLE001  # one fault must not stop all sending
+                self._services.journal.alert("sweep_failed", sweep=name, exc_info=problem)
+                continue
+            if count:
                 self._services.journal.note("rows_swept", sweep=name, count=count)
 
     def settle_forever(self) -> None:

@@ -83,10 +83,15 @@ class ImportRepository(Protocol):
         ...
 
     def same_file(
-        self, owner_id: OwnerId, file_hash: str, other_than: ImportId | None = None
+        self,
+        owner_id: OwnerId,
+        file_hash: str,
+        other_than: ImportId | None = None,
+        *,
+        alone: bool = False,
     ) -> Import | None:
-        """The newest import (no dry run) of the same bytes that is at work or completed. From here
-        on no other transaction of this owner gets past the same question until this one ends."""
+        """The newest import (no dry run) of the same bytes that is at work or completed. `alone`:
+        nobody else of this owner gets past the same question until this transaction ends."""
         ...
 
     def restart(
@@ -128,8 +133,16 @@ class ImportRepository(Protocol):
         """Add a batch's counts and note how far the file was read."""
         ...
 
-    def give_back(self, lease: ImportLease, again_in: timedelta, reason: str | None) -> None:
-        """End the lease with work left; `reason` says why it waits, for people."""
+    def give_back(
+        self,
+        lease: ImportLease,
+        again_in: timedelta,
+        reason: str | None,
+        *,
+        tried: bool = True,
+    ) -> None:
+        """End the lease with work left; `reason` says why it waits, for people. Not `tried`: this
+        take is none of `wake_tries`."""
         ...
 
     def finish(self, lease: ImportLease, state: ImportState, why: Failure | None = None) -> None:

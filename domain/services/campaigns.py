@@ -116,7 +116,7 @@ class CampaignService:
 
     # Starting
 
-    def launch(
+    def launch(  # noqa: PLR0917  # name, text and audience are three things
         self,
         caller: Caller,
         name: str,

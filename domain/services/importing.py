@@ -132,6 +132,11 @@ class ImportingService:
         if lease is None:
             return
         undoing = lease.work.state is ImportState.UNDOING
+        if not undoing and lease.work.wake_tries > TAKES:
+            # Its workers died, or were too slow for the lease: no exception ever told.
+            self._journal.alert("import_given_up", importId=lease.work.id)
+            self._finish(lease, ImportState.FAILED, INTERNAL)
+            return
         try:
             end = self._undo(lease) if undoing else self._import(lease)
         except FileMissing:
@@ -139,7 +144,8 @@ class ImportingService:
         except UnreadableFile as refused:
             self._finish(lease, ImportState.FAILED, refused.failure)
         except FilesUnavailable:
-            self._give_back(lease, LATER, "the file store does not answer: trying again")
+            reason = "the file store does not answer: trying again"
+            self._give_back(lease, LATER, reason, tried=False)
         except Unavailable:
             raise  # The lease runs out, and the timer announces the import again.
         except Exception as problem:  # noqa: BLE001  # a fault of ours must not loop for ever
@@ -166,16 +172,17 @@ class ImportingService:
 
     def _write_all(self, lease: ImportLease, file: BinaryIO) -> End:
         """Every batch that is left, or as many as the time allows."""
-        started, written = self._monotonic(), 0
+        done = lease.work.counts
+        started, written = self._monotonic(), done.inserted + done.updated
         source = self._opened(lease, file)
         for batch in self._batches(source, lease.work.counts.total):
             counts = self._write(lease, batch)
             if counts is None:
                 return End.LOST
-            written += 0 if lease.work.dry_run else counts.inserted + counts.updated
+            written += counts.inserted + counts.updated
             if self._monotonic() - started > WORK_FOR.total_seconds():
                 return End.MORE
-        if written > MANY:
+        if written > MANY and not lease.work.dry_run:
             self._refresh_statistics()
         return End.DONE
 
@@ -292,9 +299,11 @@ class ImportingService:
             **(vars(done.undo) if state is ImportState.UNDONE else {}),
         )
 
-    def _give_back(self, lease: ImportLease, again_in: timedelta, reason: str | None) -> None:
+    def _give_back(
+        self, lease: ImportLease, again_in: timedelta, reason: str, *, tried: bool = True
+    ) -> None:
         with self._open() as work:
-            work.imports.give_back(lease, again_in, reason)
+            work.imports.give_back(lease, again_in, reason, tried=tried)
             work.commit()
 
     def _stumble(self, lease: ImportLease, problem: Exception) -> None:

@@ -154,7 +154,7 @@ class ImportService:
 
     @staticmethod
     def _refuse_same(work: UnitOfWork, caller: Caller, sha256: str) -> None:
-        same = work.imports.same_file(caller.owner_id, sha256)
+        same = work.imports.same_file(caller.owner_id, sha256, alone=True)
         if same is not None:
             raise Conflict(
                 f"this file was uploaded on {same.created_at:%Y-%m-%d at %H:%M} UTC: say repeat to"

@@ -46,6 +46,7 @@ def test_three_hundred_messages_survive_ten_disturbances(
     dice.shuffle(victims)
     print("in this order:", victims)
     accounts = demo_accounts(fragile)
+    fragile.login()  # Before anything is disturbed: a login is not asked for patiently.
     texts = [f"{disturb.__name__} {number}" for number in range(MESSAGES)]
 
     def send(number: int) -> str:

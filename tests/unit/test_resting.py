@@ -96,3 +96,21 @@ def test_the_platform_is_told_nothing_while_the_product_is_off(
 def test_a_task_rests_exactly_while_the_product_is_off() -> None:
     assert rest_if_off(services([], on=False)) is True
     assert rest_if_off(services([], on=True)) is False
+
+
+def test_a_sweep_that_fails_stops_no_other_one() -> None:
+    done: list[str] = []
+    alerts: list[tuple[str, object]] = []
+
+    def broken() -> int:
+        raise ValueError("ours")
+
+    given = services(done, on=True)
+    given.sweeps = {"broken": broken, **given.sweeps}
+    given.journal = SimpleNamespace(
+        alert=lambda action, **facts: alerts.append((action, facts["sweep"]))
+    )
+    Pacer(given, threading.Event())._sweep()
+
+    assert done == ["swept"]
+    assert alerts == [("sweep_failed", "broken")]

@@ -45,6 +45,29 @@ EMPTY_MESSAGES = sql(
     RETURNING id
     """
 )
+# A cell stands as in its file: whether it would be read as the handle or the email of fan `f`.
+NAMES = r"""lower(regexp_replace(normalize(cell, NFC), '^[\s@'']+|\s+$', '', 'g'))
+  IN (lower(ltrim(f.handle, '@')), lower(f.email))"""
+# A file of failed lines may have millions of them: one import after another, in batches.
+IMPORTS_WITH_ERRORS = sql(
+    "SELECT id FROM imports WHERE user_id = :owner AND failed > 0 AND file_deleted_at IS NULL"
+)
+LAST_OF_ERRORS = sql(
+    """
+    SELECT max(line) FROM (
+      SELECT line FROM import_errors WHERE import_id = :id AND line > :after
+      ORDER BY line LIMIT :limit) part
+    """
+)
+EMPTY_ERRORS = sql(
+    f"""
+    UPDATE import_errors e SET cells = '[]',
+      problems = (SELECT jsonb_agg(p - 'value') FROM jsonb_array_elements(e.problems) p)
+    FROM fans f
+    WHERE f.id = ANY(:fans) AND e.import_id = :id AND e.line > :after AND e.line <= :last
+      AND EXISTS (SELECT FROM jsonb_array_elements_text(e.cells) cell WHERE {NAMES})
+    """  # noqa: S608  # a constant of ours
+)
 # A transaction's description may name the fan; sums stay.
 ERASE = (
     "UPDATE platform_events SET body = '' WHERE fan_id = ANY(:fans)",
@@ -64,16 +87,16 @@ ERASE = (
         AND connection_id IS NOT NULL AND platform_user_id IS NOT NULL
       ON CONFLICT (connection_id, platform_user_id) DO UPDATE SET erased_at = now()""",
     "UPDATE campaign_recipients SET text = '' WHERE fan_id = ANY(:fans)",
-    # What files said of the fan: of a dry run, and of lines that failed.
+    # What files said of the fan: of a dry run, and their first lines. A worker locks its import and
+    # then fans, so one that is at work is left alone.
     """DELETE FROM import_previews p USING imports i, fans f
     WHERE f.id = ANY(:fans) AND i.user_id = :owner AND p.import_id = i.id
       AND p.key IN ('fan ' || f.id, lower(f.handle))""",
-    """UPDATE import_errors e SET cells = '[]',
-      problems = (SELECT jsonb_agg(p - 'value') FROM jsonb_array_elements(e.problems) p)
-    FROM imports i, fans f
-    WHERE f.id = ANY(:fans) AND i.user_id = :owner AND e.import_id = i.id
-      AND EXISTS (SELECT FROM jsonb_array_elements_text(e.cells) c
-        WHERE lower(ltrim(c, '@ ')) IN (lower(ltrim(f.handle, '@')), lower(f.email)))""",
+    f"""UPDATE imports i SET format = jsonb_set(i.format, '{{sample}}', '[]') FROM fans f
+    WHERE f.id = ANY(:fans) AND i.user_id = :owner
+      AND i.state NOT IN ('pending', 'running', 'undoing')
+      AND EXISTS (SELECT FROM jsonb_array_elements(i.format -> 'sample') line,
+        jsonb_array_elements_text(line) cell WHERE {NAMES})""",  # noqa: S608  # a constant of ours
     """UPDATE fans SET name = '', handle = '', email = NULL, avatar = NULL, tags = '{}',
       value_cents = 0, value_stated_at = NULL, tips_cents = 0, last_seen_at = NULL,
       last_purchase_at = NULL, notes = NULL, tier = NULL, connection_id = NULL,
@@ -134,6 +157,8 @@ class SqlDepartureRepository:
 
     def erase(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> int:
         emptied = sum(self._empty_messages(fan) for fan in fan_ids)
+        for import_id in self._session.scalars(IMPORTS_WITH_ERRORS, {"owner": owner_id}).all():
+            self._empty_errors(import_id, fan_ids)
         for statement in ERASE:
             self._session.execute(sql(statement), {"fans": list(fan_ids), "owner": owner_id})
         return emptied
@@ -147,6 +172,12 @@ class SqlDepartureRepository:
             if len(ids) < ERASE_BATCH:
                 return emptied
             after = max(ids)
+
+    def _empty_errors(self, import_id: int, fan_ids: Sequence[FanId]) -> None:
+        place = {"id": import_id, "fans": list(fan_ids), "after": 0, "limit": ERASE_BATCH}
+        while last := self._session.scalar(LAST_OF_ERRORS, place):
+            self._session.execute(EMPTY_ERRORS, place | {"last": last})
+            place["after"] = last
 
     def records(
         self, section: str, fan_id: FanId, after: int, limit: int

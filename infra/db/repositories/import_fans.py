@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from domain.errors import Unavailable
 from domain.fans import Fan, FanId, plain
 from domain.importing import (
     FIELDS,
@@ -29,7 +30,7 @@ from infra.db.repositories.tiers import RULES, TIER, retier
 from infra.db.tables import FanRow
 
 PLATFORM = "onlyfans"
-# Somebody may merge or erase a fan between the look and the lock.
+# Somebody may rename, merge or erase a fan between the look and the lock.
 LOOKS = 5
 # One batch of an owner's imports at a time: they never wait for each other in a circle.
 ONE_BY_ONE = sql("SELECT pg_advisory_xact_lock(4711003, cast(:owner AS bigint)::int)")
@@ -132,9 +133,10 @@ SINCE = sql(
 )
 ANALYZE_MS = 60_000
 LOOKED_AT = (
-    *(FanRow.id, FanRow.handle, FanRow.name, FanRow.email, FanRow.subscription_tier),
+    *(FanRow.id, FanRow.handle, func.lower(FanRow.handle).label("key"), FanRow.name),
+    *(FanRow.email, FanRow.subscription_tier),
     *(FanRow.value_cents, FanRow.value_stated_at, FanRow.last_seen_at, FanRow.tags),
-    *(FanRow.deleted_at, FanRow.erased_at, FanRow.merged_into),
+    FanRow.deleted_at,
 )
 TOLD_NEW = frozenset({"handle", "value_stated_at", *FIELDS})
 # Of the history: the fan, and the changed fields before and after.
@@ -173,20 +175,31 @@ class ImportedFans:
     def _found(self, owner_id: OwnerId, keys: Sequence[str], *, lock: bool) -> Mapping[str, Known]:
         """Key -> the fan it means."""
         for _ in range(LOOKS):
-            ids: dict[str, int] = {}
-            for way in (LIVE, DELETED, MERGED):
-                missing = [key for key in keys if key not in ids]
-                if missing:
-                    asked = {"owner": owner_id, "platform": PLATFORM, **listed(missing)}
-                    ids |= {row.key: row.id for row in self._session.execute(way, asked)}
+            ids = self._look(owner_id, keys)
             if not ids:
                 return {}
             rows = select(*LOOKED_AT).where(FanRow.id.in_(set(ids.values()))).order_by(FanRow.id)
             found = self._session.execute(rows.with_for_update(key_share=True) if lock else rows)
-            fans = {row.id: _known_of(row) for row in found if not _is_gone(row)}
-            if len(fans) == len(set(ids.values())):
-                break
-        return {key: fans[fan_id] for key, fan_id in ids.items() if fan_id in fans}
+            fans = {row.id: row for row in found}
+            # A live fan of this very handle stays that; of others the lock alone says too little.
+            doubted = {
+                key: fan_id
+                for key, fan_id in ids.items()
+                if fans[fan_id].key != key or fans[fan_id].deleted_at is not None
+            }
+            if self._look(owner_id, list(doubted)) == doubted:
+                return {key: _known_of(fans[fan_id]) for key, fan_id in ids.items()}
+        raise Unavailable("other people change the same fans at this moment; nothing was changed")
+
+    def _look(self, owner_id: OwnerId, keys: Sequence[str]) -> dict[str, int]:
+        """Key -> the fan it means at this moment."""
+        ids: dict[str, int] = {}
+        for way in (LIVE, DELETED, MERGED):
+            missing = [key for key in keys if key not in ids]
+            if missing:
+                asked = {"owner": owner_id, "platform": PLATFORM, **listed(missing)}
+                ids |= {row.key: row.id for row in self._session.execute(way, asked)}
+        return ids
 
     def _touched(self, import_id: ImportId, fans: Mapping[str, Known]) -> set[int]:
         if not fans:
@@ -354,11 +367,6 @@ def listed(handles: Sequence[str]) -> dict[str, str]:
 def as_json(values: object) -> str:
     """A batch as one parameter."""
     return json.dumps(values, default=plain, ensure_ascii=False)
-
-
-def _is_gone(row: Any) -> bool:
-    """Merged or erased between the look and the lock."""
-    return row.deleted_at is not None and (row.erased_at is not None or row.merged_into is not None)
 
 
 def _known_of(row: Any) -> Known:

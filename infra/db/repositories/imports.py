@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, null, or_, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -38,7 +38,6 @@ from infra.db.repositories.import_lines import ImportLines
 from infra.db.repositories.rows import changed
 from infra.db.tables import (
     ImportErrorRow,
-    ImportKeptRow,
     ImportMappingRow,
     ImportPreviewRow,
     ImportRow,
@@ -108,9 +107,15 @@ class SqlImportRepository(ImportedFans, ImportLines):
         return Page(imports, min(total, TOTAL_MAX), total > TOTAL_MAX, more)
 
     def same_file(
-        self, owner_id: OwnerId, file_hash: str, other_than: ImportId | None = None
+        self,
+        owner_id: OwnerId,
+        file_hash: str,
+        other_than: ImportId | None = None,
+        *,
+        alone: bool = False,
     ) -> Import | None:
-        self._session.execute(ONE_OWNER, {"owner": owner_id})
+        if alone:
+            self._session.execute(ONE_OWNER, {"owner": owner_id})
         found = select(ImportRow).where(
             ImportRow.user_id == owner_id,
             ImportRow.file_hash == file_hash,
@@ -132,7 +137,7 @@ class SqlImportRepository(ImportedFans, ImportLines):
             actor_id=actor_id,
             options=options.record(),
             dry_run=dry_run,
-            format=None,
+            format=null(),  # None would be the JSON value
             **dict.fromkeys(
                 ("total_rows", "inserted", "updated", "skipped", "failed", "revived"), 0
             ),
@@ -232,13 +237,21 @@ class SqlImportRepository(ImportedFans, ImportLines):
             wake_tries=0,
         )
 
-    def give_back(self, lease: ImportLease, again_in: timedelta, reason: str | None) -> None:
+    def give_back(
+        self,
+        lease: ImportLease,
+        again_in: timedelta,
+        reason: str | None,
+        *,
+        tried: bool = True,
+    ) -> None:
         self._under(
             lease,
             lease=None,
             lease_until=None,
             wake_after=func.now() + again_in,
             delay_reason=reason,
+            wake_tries=ImportRow.wake_tries - (0 if tried else 1),
         )
 
     def finish(self, lease: ImportLease, state: ImportState, why: Failure | None = None) -> None:
@@ -346,7 +359,7 @@ class SqlImportRepository(ImportedFans, ImportLines):
     # Parts
 
     def _forget_lines(self, import_id: ImportId) -> None:
-        for table in (ImportErrorRow, ImportPreviewRow, ImportKeptRow):
+        for table in (ImportErrorRow, ImportPreviewRow):
             changed(self._session, delete(table).where(table.import_id == import_id))
 
     def _set(self, import_id: ImportId, **values: Any) -> None:

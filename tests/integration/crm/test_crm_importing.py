@@ -280,6 +280,7 @@ def after_crashes(crm: Crm, import_id: ImportId, start: int) -> int:
         except Crash:
             deaths += 1
             lease_ran_out(crm)
+            crm.sql("UPDATE imports SET wake_tries = 0")  # So many in a row would end it.
         assert deaths < 500
     return deaths
 
