@@ -15,7 +15,7 @@ from api.views.messages import Reply
 from domain.campaigns import Audience, CampaignStatus
 from domain.errors import FieldProblem, Invalid
 from domain.fans import FanId, parse_recipient
-from domain.messages import BULK_PRIORITY, Draft, State
+from domain.messages import BULK_PRIORITY, Draft, State, attachments_of
 from domain.pacing import interval_ms
 
 campaigns = Routes("campaigns", __name__, url_prefix="/api/messages/bulk", tag="Campaigns")
@@ -30,14 +30,17 @@ campaigns = Routes("campaigns", __name__, url_prefix="/api/messages/bulk", tag="
     summary="Send one text to many fans",
     description="The audience and every text are frozen now. Each fan gets one message, however"
     " often named. A recipient who was named and cannot be written to is listed (422"
-    " bad_recipients) and nothing is stored; of a segment such fans are left out and listed.",
+    " bad_recipients) and nothing is stored; of a segment such fans are left out and listed. Media"
+    " are put into each account's vault before the first message is written.",
     responses=problems(400, 403, 404, 413, 415, 422),
     extensions=IDEMPOTENT,
 )
 def launch(body: schemas.BulkRequest) -> Reply[schemas.Started]:
     draft = Draft(
         content=body.content,
+        attachments=attachments_of(body.media_urls or ()),
         priority=BULK_PRIORITY if body.priority is None else body.priority,
+        price_cents=body.price_cents,
         metadata=body.metadata or {},
     )
     result = services().campaigns.launch(

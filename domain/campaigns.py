@@ -166,4 +166,5 @@ class Campaign:
     fanned_out_at: datetime | None = None
     reason: str | None = None
     version: int = 1
+    wake_tries: int = 0
     progress: Progress = field(default_factory=Progress)

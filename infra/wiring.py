@@ -220,6 +220,7 @@ def build(
     campaigns = CampaignService(
         open_unit_of_work,
         room=room,
+        media=media,
         rules=rules,
         journal=journal,
         max_recipients=settings.bulk_max_recipients,

@@ -23,6 +23,10 @@ class BulkRequest(Asked):
         " without one",
         json_schema_extra={"minLength": 1, "maxLength": 5000},
     )
+    media_urls: list[str] | None = Field(
+        None, description="https addresses", json_schema_extra={"maxItems": 20}
+    )
+    price_cents: int | None = Field(None, description="0, or 300 to 20000 for a message with media")
     campaign_name: str = Field(json_schema_extra={"minLength": 1, "maxLength": 255})
     priority: int | None = Field(
         None,

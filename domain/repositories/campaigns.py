@@ -15,7 +15,7 @@ from domain.campaigns import (
 )
 from domain.connections import ConnectionId
 from domain.fans import FanId
-from domain.messages import State
+from domain.messages import Attachment, State
 from domain.pacing import Waiting
 from domain.paging import Page
 from domain.users import Caller, OwnerId
@@ -108,10 +108,20 @@ class CampaignRepository(Protocol):
         ...
 
     def write_page(
-        self, campaign_id: CampaignId, after: int, limit: int, wake_in: timedelta
+        self,
+        campaign_id: CampaignId,
+        ready: Mapping[ConnectionId, Sequence[Attachment]],
+        after: int,
+        limit: int,
+        wake_in: timedelta,
     ) -> Written:
-        """Write the messages of the next recipients behind a position; one that has its message
-        keeps it, one who is gone gets none. Nothing is written unless the campaign is open."""
+        """Write the messages of the next recipients of these accounts behind a position, each with
+        its account's attachments; one that has its message keeps it, one who is gone gets none.
+        Nothing is written unless the campaign is open."""
+        ...
+
+    def wait(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
+        """Have it announced again later, and say why."""
         ...
 
     def fanned_out(self, campaign_id: CampaignId) -> None: ...

@@ -30,12 +30,14 @@ from domain.connections import ConnectionId
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.events import CampaignCompleted, CampaignProgressed, CampaignStarted, Event
 from domain.fans import FanId, recipient_id
-from domain.messages import CONTENT_MAX, Draft, State, validate
+from domain.media import BACKOFF, MediaUnavailable
+from domain.messages import CONTENT_MAX, Attachment, Draft, State, attachments_of, validate
 from domain.pacing import LaneVerb, Waiting
 from domain.paging import Page
-from domain.ports import Journal, RoomUnavailable, WaitingRoom
+from domain.ports import Journal, PlatformUnavailable, RoomUnavailable, WaitingRoom
 from domain.repositories import Delivery, NewCampaign, Once, OpenUnitOfWork, UnitOfWork
 from domain.segments import SegmentId
+from domain.services.media import FileRefused, MediaService
 from domain.services.once import run_once
 from domain.services.promises import Promises, estimates, instant
 from domain.services.rules import SendingRules
@@ -104,12 +106,14 @@ class CampaignService:
         open_unit_of_work: OpenUnitOfWork,
         *,
         room: WaitingRoom,
+        media: MediaService,
         rules: SendingRules,
         journal: Journal,
         max_recipients: int = 100,
     ) -> None:
         self._open = open_unit_of_work
         self._room = room
+        self._media = media
         self._rules = rules
         self._journal = journal
         self._max_recipients = max_recipients
@@ -269,10 +273,18 @@ class CampaignService:
         or by two workers at once, each recipient has one message."""
         if not self._rules.enabled:
             return 0
+        with self._open() as work:
+            campaign = work.campaigns.by_id(campaign_id)
+            connections = work.campaigns.connections(campaign_id)
+        if campaign is None or campaign.status not in OPEN:
+            return 0
+        ready = self._shelved(campaign, connections)
         written, after = 0, 0
-        while True:
+        while ready:
             with self._open() as work:
-                page = work.campaigns.write_page(campaign_id, after, PAGE, self._rules.wake_after)
+                page = work.campaigns.write_page(
+                    campaign_id, ready, after, PAGE, self._rules.wake_after
+                )
                 work.commit()
             if page.last_position is None:
                 break
@@ -280,14 +292,52 @@ class CampaignService:
             for connection_id, waiting in page.waiting.items():
                 written += len(waiting)
                 self._park(connection_id, waiting)
-        with self._open() as work:
-            campaign = work.campaigns.by_id(campaign_id)
-            if campaign is None or campaign.status not in OPEN:
-                return written
-            work.campaigns.fanned_out(campaign_id)
-            work.commit()
+        if len(ready) == len(connections):
+            with self._open() as work:
+                work.campaigns.fanned_out(campaign_id)
+                work.commit()
         self._journal.note("campaign_fanned_out", campaignId=campaign_id, messages=written)
         return written
+
+    def _shelved(
+        self, campaign: Campaign, connections: Sequence[ConnectionId]
+    ) -> Mapping[ConnectionId, Sequence[Attachment]]:
+        """The accounts whose vault has the campaign's media, with their ids there. The others are
+        tried again; a file that will never do fails the campaign before anything is sent of it."""
+        attachments = attachments_of(campaign.media_urls)
+        if not attachments:
+            return dict.fromkeys(connections, ())
+        ready: dict[ConnectionId, Sequence[Attachment]] = {}
+        for connection_id in connections:
+            try:
+                shelved = self._media.shelve(connection_id, attachments)
+            except FileRefused as problem:
+                self._fail(campaign, str(problem))
+                return {}
+            except (MediaUnavailable, PlatformUnavailable) as problem:
+                self._try_later(campaign, str(problem) or "the platform did not take the file")
+                continue
+            if shelved is None:
+                self._try_later(campaign, "an account does not take files at the moment")
+            else:
+                ready[connection_id] = shelved
+        return ready
+
+    def _fail(self, campaign: Campaign, reason: str) -> None:
+        with self._open() as work:
+            work.campaigns.set_status(campaign.id, CampaignStatus.FAILED, reason)
+            work.campaigns.cancel_queued(campaign.id)
+            work.commit()
+        self._journal.note("campaign_failed", campaignId=str(campaign.public_id))
+
+    def _try_later(self, campaign: Campaign, reason: str) -> None:
+        """As often and as far apart as the media of a single message, then it fails."""
+        if campaign.wake_tries >= len(BACKOFF):
+            self._fail(campaign, reason)
+            return
+        with self._open() as work:
+            work.campaigns.wait(campaign.id, BACKOFF[campaign.wake_tries], reason)
+            work.commit()
 
     def _park(self, connection_id: ConnectionId, waiting: Sequence[Waiting]) -> None:
         """Into the campaign's lane. What the room does not hear, the timer tells it later."""

@@ -1,6 +1,7 @@
 """Campaigns as rows. Their messages are written, cancelled and counted as a whole, never one by
 one; what is left to do is told by recipients without a message, never by a cursor."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -18,15 +19,16 @@ from domain.campaigns import (
     Candidate,
     Progress,
 )
+from domain.campaigns import CampaignStatus as C  # as the domain calls it
 from domain.connections import ConnectionId
 from domain.fans import FanId
-from domain.messages import MessageId, State
+from domain.messages import Attachment, MessageId, State
 from domain.pacing import Waiting
 from domain.paging import TOTAL_MAX, Page
 from domain.repositories.campaigns import Delivery, NewCampaign, Written
 from domain.users import Caller, OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
-from infra.db.repositories.rows import changed
+from infra.db.repositories.rows import attachment_json, changed
 from infra.db.tables import (
     CampaignRecipientRow,
     CampaignRow,
@@ -54,7 +56,7 @@ OPEN = sql(
 NEXT = sql(
     """
     SELECT r.position, r.connection_id FROM campaign_recipients r
-    WHERE r.campaign_id = :id AND r.position > :after
+    WHERE r.campaign_id = :id AND r.position > :after AND r.connection_id = ANY(:ready)
       AND NOT EXISTS (SELECT FROM messages m WHERE m.campaign_id = :id AND m.fan_id = r.fan_id)
     ORDER BY r.position LIMIT :limit
     """
@@ -86,7 +88,9 @@ WRITE = sql(
       direction, text, price_cents, attachments, metadata, priority, state, queued_at, created_at,
       promised_at, estimated_send_at, wake_after)
     SELECT gen_random_uuid(), k.user_id, p.connection_id, c.id, p.fan_id, k.id,
-      'out', p.text, k.price_cents, '[]', k.metadata, k.priority, 'queued', now(), now(),
+      'out', p.text, k.price_cents,
+      coalesce(cast(:attachments AS jsonb) -> p.connection_id::text, '[]'),
+      k.metadata, k.priority, 'queued', now(), now(),
       p.promised_at, p.promised_at, now() + :wake_in
     FROM page p JOIN conversations c USING (fan_id, connection_id)
     JOIN campaigns k ON k.id = :id
@@ -316,12 +320,17 @@ class SqlCampaignRepository:
     # Messages as a whole
 
     def write_page(
-        self, campaign_id: CampaignId, after: int, limit: int, wake_in: timedelta
+        self,
+        campaign_id: CampaignId,
+        ready: Mapping[ConnectionId, Sequence[Attachment]],
+        after: int,
+        limit: int,
+        wake_in: timedelta,
     ) -> Written:
         status = self._session.execute(OPEN, {"id": campaign_id}).one_or_none()
         if status is None:
             return Written({}, None)
-        place = {"id": campaign_id, "after": after, "limit": limit}
+        place = {"id": campaign_id, "after": after, "limit": limit, "ready": list(ready)}
         following = self._session.execute(NEXT, place).all()
         if not following:
             return Written({}, None)
@@ -331,20 +340,27 @@ class SqlCampaignRepository:
         page = {"id": campaign_id, "positions": [row.position for row in following]}
         self._session.execute(TALKS, {**page, "owner": campaign.user_id})
         # In another statement, which sees the conversations that the first one made.
-        written = self._session.execute(WRITE, {**page, "wake_in": wake_in}).all()
+        attachments = json.dumps(
+            {connection: list(map(attachment_json, files)) for connection, files in ready.items()}
+        )
+        asked = {**page, "wake_in": wake_in, "attachments": attachments}
+        written = self._session.execute(WRITE, asked).all()
         return Written(_waiting(written, campaign_id), following[-1].position)
 
+    def wait(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
+        self._set(campaign_id, wake_after=func.now() + wake_in, reason=reason)
+
     def fanned_out(self, campaign_id: CampaignId) -> None:
-        self._set(campaign_id, fanned_out_at=func.now(), wake_after=None, wake_tries=0)
+        self._set(campaign_id, fanned_out_at=func.now(), wake_after=None, wake_tries=0, reason=None)
 
     def set_status(
         self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
     ) -> None:
         values: dict[str, Any] = {"status": status.value, "reason": reason}
         values["version"] = CampaignRow.version + 1
-        if status in {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED}:
+        if status in {C.COMPLETED, C.CANCELLED, C.FAILED}:
             values |= {"completed_at": func.now(), "wake_after": None}
-        if status is CampaignStatus.ACTIVE:
+        if status is C.ACTIVE:
             values |= {"completed_at": None}
         self._set(campaign_id, **values)
 
@@ -461,6 +477,7 @@ class SqlCampaignRepository:
             fanned_out_at=row.fanned_out_at,
             reason=row.reason,
             version=row.version,
+            wake_tries=row.wake_tries,
             progress=progress,
         )
 

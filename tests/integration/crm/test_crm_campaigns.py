@@ -114,7 +114,8 @@ def test_a_worker_that_dies_between_pages_is_replaced(
     launch(crm, fans(crm, 5))
     campaign_id = CampaignId(crm.sql("SELECT id FROM campaigns")[0].id)
     with crm.services.open_unit_of_work() as work:
-        work.campaigns.write_page(campaign_id, 0, 2, timedelta(seconds=30))
+        ready = {ConnectionId(crm.connection): ()}
+        work.campaigns.write_page(campaign_id, ready, 0, 2, timedelta(seconds=30))
         work.commit()  # And dies before it parks them.
     crm.bus.events.clear()
     crm.sql("UPDATE campaigns SET wake_after = now()")
