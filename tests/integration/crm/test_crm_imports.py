@@ -377,6 +377,18 @@ def test_a_file_of_failed_lines_that_fails_again_tells_the_new_reasons_only(crm:
     ]
 
 
+def test_failed_lines_come_back_with_the_columns_that_were_named_for_their_file(crm: Crm) -> None:
+    named = '{"Username": "Who", "Email": "Contact"}'
+    rows = error_file(crm, done(crm, upload(crm, "Who,Contact\nann,bad\n", mapping=named)))
+    rows[1][1] = "ann@example.com"
+
+    again = done(crm, upload(crm, written(rows)))
+
+    assert again["format"]["source"] == "saved"
+    assert again["format"]["ignored"] == ["Line", "Reason"]
+    assert again["summary"]["successfulInserts"] == 1
+
+
 class TestLife:
     def test_a_pending_import_is_cancelled(self, crm: Crm) -> None:
         url = upload(crm, HEADER + JOHN).json["statusUrl"]
