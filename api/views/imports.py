@@ -74,8 +74,10 @@ def brief(one: Import) -> schemas.Brief:
 
 
 def _progress(one: Import) -> schemas.Progress:
+    # While it runs, the last lines that were read may not be written yet.
+    most = 99 if one.state in {ImportState.PENDING, ImportState.RUNNING} else 100
     done = one.state is ImportState.COMPLETED
-    percent = 100 if done else min(99, 100 * one.bytes_done // max(one.file_bytes, 1))
+    percent = 100 if done else min(most, 100 * one.bytes_done // max(one.file_bytes, 1))
     return schemas.Progress(percent=percent, bytes_read=one.bytes_done, rows=one.counts.total)
 
 

@@ -405,9 +405,11 @@ class TestLife:
 
         answer = crm.post(f"{url}/undo", headers={"Prefer": "respond-async"})
         assert (answer.status_code, answer.json["status"]) == (202, "undoing")
+        answered = crm.get(url).json
         undone = done(crm, answer)
 
         assert undone["status"] == "undone"
+        assert [one["progress"]["percent"] for one in (answered, undone)] == [100, 100]
         told = {name: undone["undo"][name] for name in ("reversed", "kept", "errored")}
         assert told == {"reversed": 1, "kept": 1, "errored": 0}
         [kept] = crm.get(f"{url}/kept").json["fans"]
