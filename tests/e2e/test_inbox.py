@@ -106,6 +106,7 @@ def test_a_webhook_before_the_answer_to_its_send_is_no_second_message(system: Sy
         "one event, handled",
         lambda: events(system, account),
     )
+    [event] = events(system, account)
     assert event["received_at"].isoformat() < delivered["attempts"][0]["finishedAt"]
     [talk] = talks(system, account)
     assert [(one["messageId"], one["text"]) for one in thread(system, talk)] == [

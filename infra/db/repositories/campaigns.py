@@ -444,16 +444,15 @@ class SqlCampaignRepository:
 
     def _campaign_of(self, row: CampaignRow) -> Campaign:
         counts = self._session.execute(PROGRESS, {"id": row.id}).one()
-        unwritten = row.total - counts.written
-        is_going = row.fanned_out_at is None and row.status in {"active", "paused"}
         named = dict(counts._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
-        named.pop("written")
-        progress = Progress(
-            total=row.total,
-            unwritten=unwritten if is_going else 0,
-            gone=0 if is_going else unwritten,
-            **named,
-        )
+        missing = row.total - named.pop("written")
+        if row.fanned_out_at is not None:
+            named["gone"] = missing
+        elif row.status in {"active", "paused"}:
+            named["unwritten"] = missing
+        else:  # It ended before they were written.
+            named["cancelled"] += missing
+        progress = Progress(total=row.total, **named)
         template = row.template
         return Campaign(
             id=CampaignId(row.id),

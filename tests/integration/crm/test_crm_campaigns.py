@@ -1,5 +1,6 @@
 """Campaigns over HTTP on real rows; the workers' part is done in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from domain.campaigns import CampaignId
 from domain.connections import ConnectionId
 from domain.events import CampaignCompleted, CampaignProgressed, CampaignStarted
+from domain.media import MediaUnavailable
 from domain.messages import MessageId
 from domain.pacing import Waiting
+from domain.services.media import FileRefused
 from tests.crm import Crm
 
 PATH = "/api/messages/bulk"
@@ -231,6 +234,82 @@ class TestAudience:
         assert crm.sql("SELECT count(*) AS n FROM campaigns")[0].n == 0
 
 
+URL = "https://s3.amazonaws.com/bucket/a.jpg"
+
+
+class Shelves:
+    """Stands for the vaults: answers what a test says, and counts who asked."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.asked: list[int] = []
+        self._answers = list(answers)
+
+    def shelve(self, connection_id: ConnectionId, attachments: Any) -> Any:
+        self.asked.append(connection_id)
+        answer = self._answers.pop(0) if self._answers else "vault-1"
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return None
+        return [replace(one, media_id=answer) for one in attachments]
+
+
+class TestMedia:
+    @pytest.fixture
+    def shelves(self, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> Shelves:
+        shelves = Shelves()
+        monkeypatch.setattr(crm.services.campaigns, "_media", shelves)
+        return shelves
+
+    def test_each_account_is_asked_once_and_every_message_has_its_ids(
+        self, crm: Crm, shelves: Shelves
+    ) -> None:
+        launch(crm, fans(crm, 3), mediaUrls=[URL], priceCents=500)
+        work_off(crm)
+
+        assert shelves.asked == [crm.connection]
+        rows = crm.sql("SELECT attachments, price_cents, hold FROM messages")
+        assert [(row.attachments[0]["mediaId"], row.price_cents, row.hold) for row in rows] == [
+            ("vault-1", 500, None)
+        ] * 3
+
+    def test_a_price_needs_media_and_media_allowed_hosts(self, crm: Crm) -> None:
+        [fan] = fans(crm, 1)
+        for more in ({"priceCents": 500}, {"mediaUrls": ["https://evil.example/a.jpg"]}):
+            assert launch(crm, [fan], **more).status_code == 422
+
+    def test_media_that_are_not_ready_are_waited_for_and_say_why(
+        self, crm: Crm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shelves = Shelves(MediaUnavailable("file 1: the host does not answer"))
+        monkeypatch.setattr(crm.services.campaigns, "_media", shelves)
+        campaign = launch(crm, fans(crm, 2), mediaUrls=[URL]).json
+        work_off(crm)
+
+        assert states(crm) == {}
+        body = crm.get(campaign["statusUrl"]).json
+        assert (body["status"], body["progress"]["waiting"]) == ("active", 2)
+        assert body["reason"] == "file 1: the host does not answer"
+        crm.sql("UPDATE campaigns SET wake_after = now()")
+        crm.services.campaigns.wake_overdue()
+        work_off(crm)
+        assert states(crm) == {"queued": 2}
+        assert crm.get(campaign["statusUrl"]).json["reason"] is None
+
+    def test_a_file_that_will_never_do_fails_it_before_anything_is_sent(
+        self, crm: Crm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shelves = Shelves(FileRefused("file 1: it is no picture"))
+        monkeypatch.setattr(crm.services.campaigns, "_media", shelves)
+        campaign = launch(crm, fans(crm, 2), mediaUrls=[URL]).json
+        work_off(crm)
+
+        body = crm.get(campaign["statusUrl"]).json
+        assert (body["status"], body["reason"]) == ("failed", "file 1: it is no picture")
+        assert states(crm) == {}
+        assert body["progress"]["cancelled"] == 2
+
+
 class TestLife:
     def test_metrics_are_those_of_the_rows_and_it_completes(self, crm: Crm) -> None:
         campaign = launch(crm, fans(crm, 4)).json
@@ -329,6 +408,7 @@ class TestLife:
         crm.call("PUT", f"{campaign['statusUrl']}/status", json={"status": "cancelled"})
         work_off(crm)
         assert states(crm) == {}
+        assert crm.get(campaign["statusUrl"]).json["progress"]["cancelled"] == 3
 
     def test_what_failed_is_tried_again(self, crm: Crm) -> None:
         campaign = launch(crm, fans(crm, 3)).json
