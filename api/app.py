@@ -17,6 +17,7 @@ from werkzeug.routing import IntegerConverter
 
 from api import auth, bodies, context, documents, errors, limits, metrics
 from api.audit import audit
+from api.campaigns import campaigns
 from api.connections import connections
 from api.conversations import conversations
 from api.events import events
@@ -120,6 +121,7 @@ def create_app(
         webhooks,
         monitoring,
         imports,
+        campaigns,
         screening,
         team,
         keys,
