@@ -44,7 +44,14 @@ def launch(body: schemas.BulkRequest) -> Reply[schemas.Started]:
         metadata=body.metadata or {},
     )
     result = services().campaigns.launch(
-        caller(), body.campaign_name, draft, _audience(body), now(), once()
+        caller(),
+        body.campaign_name,
+        draft,
+        _audience(body),
+        now(),
+        once(),
+        scheduled_at=body.scheduled_at,
+        failure_percent=body.failure_percent,
     )
     return views.started(result), 202, replay_mark(replayed=result.replayed)
 

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
 from domain.connections import ConnectionId
-from domain.fans import FanId
+from domain.fans import FanId, parse_recipient
 from domain.users import OwnerId, UserId
 
 CampaignId = NewType("CampaignId", int)
 
 NAME_MAX = 255
+# Before so many have failed, a rate says little.
+FAILED_LEAST = 5
+SCHEDULED_MAX = timedelta(days=365)
 
 
 class CampaignStatus(StrEnum):
@@ -103,6 +106,16 @@ class Audience:
     exclude_segment_ids: tuple[int, ...] = ()
 
 
+def audience_of(record: Mapping[str, Any]) -> Audience:
+    """The audience that a scheduled campaign wrote down, as it was asked for."""
+    return Audience(
+        recipient_ids=tuple(map(parse_recipient, record["recipientIds"])),
+        segment_ids=tuple(record["segmentIds"]),
+        exclude_ids=tuple(map(parse_recipient, record["excludeIds"])),
+        exclude_segment_ids=tuple(record["excludeSegmentIds"]),
+    )
+
+
 @dataclass(frozen=True)
 class Recipient:
     """One fan of a frozen audience, with the text that it gets and when it was promised."""
@@ -167,4 +180,17 @@ class Campaign:
     reason: str | None = None
     version: int = 1
     wake_tries: int = 0
+    scheduled_at: datetime | None = None
+    failure_percent: int = 20
+    forgiven: int = 0
     progress: Progress = field(default_factory=Progress)
+
+    def too_many_failed(self) -> str | None:
+        """What to say when more than the limit of what was tried failed, but for what had failed
+        when somebody resumed it; None: not so."""
+        failed = self.progress.failed - self.forgiven
+        tried = self.progress.sent + failed
+        if failed < FAILED_LEAST or failed * 100 <= self.failure_percent * tried:
+            return None
+        rate = 100 * failed // tried
+        return f"{failed} of {tried} failed ({rate} %): it pauses above {self.failure_percent} %"

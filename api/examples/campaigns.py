@@ -48,6 +48,8 @@ _BRIEF: dict[str, Any] = {
     "purchases": 0,
     "grossCents": 0,
     "promisedCompletionTime": "2025-11-01T12:05:00.000Z",
+    "scheduledAt": None,
+    "failurePercent": 20,
     "createdAt": "2025-11-01T12:00:00.000Z",
     "startedAt": "2025-11-01T12:00:00.000Z",
     "completedAt": None,

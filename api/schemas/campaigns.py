@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant, PageQuery
+from api.schemas.base import Answered, Asked, Instant, Moment, PageQuery
 
 StatusName = Literal["draft", "scheduled", "active", "paused", "completed", "cancelled", "failed"]
 StateName = Literal[
@@ -35,6 +35,12 @@ class BulkRequest(Asked):
     )
     metadata: dict[str, Any] | None = Field(
         None, description="yours, at most 4 KB of JSON; returned in reads"
+    )
+    scheduled_at: Moment | None = Field(
+        None, description="start then, with its zone; the audience is frozen at that time"
+    )
+    failure_percent: int = Field(
+        20, ge=1, le=100, description="it pauses when more than that of what was tried failed"
     )
 
 
@@ -122,6 +128,8 @@ class Brief(Answered):
     purchases: int
     gross_cents: int
     promised_completion_time: Instant | None
+    scheduled_at: Instant | None
+    failure_percent: int
     created_at: Instant
     started_at: Instant | None
     completed_at: Instant | None

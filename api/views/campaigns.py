@@ -75,6 +75,8 @@ def brief(one: Campaign) -> schemas.Brief:
         purchases=counts.purchased,
         gross_cents=counts.gross_cents,
         promised_completion_time=one.promised_at,
+        scheduled_at=one.scheduled_at,
+        failure_percent=one.failure_percent,
         created_at=one.created_at,
         started_at=one.started_at,
         completed_at=one.completed_at,

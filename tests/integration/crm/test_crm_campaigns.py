@@ -447,6 +447,82 @@ class TestLife:
         assert isinstance(waiting[0], Waiting)
 
 
+class TestSchedule:
+    def test_it_waits_for_its_time_and_freezes_its_audience_then(self, crm: Crm) -> None:
+        stays, goes = fans(crm, 2)
+        at = datetime.now(UTC) + timedelta(hours=1)
+        body = launch(crm, [stays, goes], "Hi {name}", scheduledAt=at.isoformat()).json
+
+        assert (body["status"], body["totalRecipients"]) == ("scheduled", 2)
+        ends = datetime.fromisoformat(body["estimatedCompletionTime"])
+        assert timedelta(0) < ends - at < timedelta(seconds=30)
+        assert crm.bus.events == []
+        assert crm.services.campaigns.wake_overdue() == 0
+        crm.call("PUT", f"/api/crm/fans/{stays.removeprefix('fan_')}", json={"name": "Renamed"})
+        crm.call("DELETE", f"/api/crm/fans/{goes.removeprefix('fan_')}")
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+
+        assert crm.services.campaigns.wake_overdue() == 1
+        work_off(crm)
+
+        assert [row.text for row in crm.sql("SELECT text FROM messages")] == ["Hi Renamed"]
+        found = crm.get(body["statusUrl"]).json
+        assert (found["status"], found["progress"]["total"]) == ("active", 1)
+        [left_out] = found["targetAudience"]["excluded"]
+        assert (left_out["recipientId"], left_out["code"]) == (goes, "deleted")
+
+    def test_it_is_cancelled_before_its_time(self, crm: Crm) -> None:
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        body = launch(crm, fans(crm, 2), scheduledAt=at).json
+        url = f"{body['statusUrl']}/status"
+        assert crm.call("PUT", url, json={"status": "cancelled"}).json["status"] == "cancelled"
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+        assert crm.services.campaigns.wake_overdue() == 0
+
+    def test_the_past_is_no_time(self, crm: Crm) -> None:
+        answer = launch(crm, fans(crm, 1), scheduledAt="2020-01-01T00:00:00Z")
+        assert answer.status_code == 422
+        assert answer.json["details"][0]["field"] == "scheduledAt"
+
+    def test_nobody_left_by_then_fails_it_with_the_reason(self, crm: Crm) -> None:
+        [fan] = fans(crm, 1)
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        body = launch(crm, [fan], scheduledAt=at).json
+        crm.call("DELETE", f"/api/crm/fans/{fan.removeprefix('fan_')}")
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+        crm.services.campaigns.wake_overdue()
+        work_off(crm)
+        found = crm.get(body["statusUrl"]).json
+        assert (found["status"], found["reason"]) == (
+            "failed",
+            "recipientIds: nobody is left to write to",
+        )
+
+
+def test_it_pauses_by_itself_when_too_much_fails_and_says_so(crm: Crm) -> None:
+    campaign = launch(crm, fans(crm, 12), failurePercent=50).json
+    work_off(crm)
+    become(crm, "sent", 4)
+    become(crm, "failed", 4)
+    counted(crm)
+    assert crm.get(campaign["statusUrl"]).json["status"] == "active"  # Too few to say.
+    become(crm, "failed", 1)
+    counted(crm)
+
+    found = crm.get(campaign["statusUrl"]).json
+    assert (found["status"], found["reason"]) == (
+        "paused",
+        "5 of 9 failed (55 %): it pauses above 50 %",
+    )
+    [view] = crm.services.room.view([ConnectionId(crm.connection)])
+    assert view.waiting == {}
+    url = f"{campaign['statusUrl']}/status"
+    assert crm.call("PUT", url, json={"status": "active"}).json["reason"] is None
+    become(crm, "sent", 1)
+    counted(crm)
+    assert crm.get(campaign["statusUrl"]).json["status"] == "active"
+
+
 def test_recipients_and_campaigns_are_paged(crm: Crm) -> None:
     campaign = launch(crm, fans(crm, 5)).json
     launch(crm, fans(crm, 1))
