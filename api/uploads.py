@@ -68,7 +68,7 @@ class Parts:
     def _begin_field(self, part: Field) -> None:
         if part.name == "file":
             raise _invalid("file", "send it as a file, with a filename")
-        if part.name in self.fields or len(self.fields) >= PARTS_MAX:
+        if part.name in self.fields:
             raise _invalid(part.name, "is there twice")
         self.current = part.name
         self.fields[part.name] = b""
