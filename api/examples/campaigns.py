@@ -49,6 +49,8 @@ _BRIEF: dict[str, Any] = {
     "grossCents": 0,
     "promisedCompletionTime": "2025-11-01T12:05:00.000Z",
     "scheduledAt": None,
+    "hours": {"from": "09:00", "to": "21:00", "timeZone": "Europe/Paris"},
+    "heldUntil": None,
     "failurePercent": 20,
     "createdAt": "2025-11-01T12:00:00.000Z",
     "startedAt": "2025-11-01T12:00:00.000Z",

@@ -13,6 +13,14 @@ StateName = Literal[
 ]
 
 
+class HoursBody(Asked):
+    """Over midnight if `to` is before `from`."""
+
+    opens: str = Field(alias="from", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    closes: str = Field(alias="to", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    time_zone: str = Field(description="as in Europe/Paris")
+
+
 class BulkRequest(Asked):
     recipient_ids: list[str] | None = Field(None, description="fan_<number> each")
     segment_ids: list[int] | None = Field(None, description="the fans of these segments")
@@ -39,6 +47,7 @@ class BulkRequest(Asked):
     scheduled_at: Moment | None = Field(
         None, description="start then, with its zone; the audience is frozen at that time"
     )
+    hours: HoursBody | None = Field(None, description="it sends in these hours of the day only")
     failure_percent: int = Field(
         20, ge=1, le=100, description="it pauses when more than that of what was tried failed"
     )
@@ -129,6 +138,8 @@ class Brief(Answered):
     gross_cents: int
     promised_completion_time: Instant | None
     scheduled_at: Instant | None
+    hours: dict[str, str] | None
+    held_until: Instant | None = Field(description="when its hours open; null while they are")
     failure_percent: int
     created_at: Instant
     started_at: Instant | None

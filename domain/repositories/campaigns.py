@@ -11,6 +11,7 @@ from domain.campaigns import (
     CampaignId,
     CampaignStatus,
     Candidate,
+    Hours,
     Recipient,
 )
 from domain.connections import ConnectionId
@@ -37,6 +38,7 @@ class NewCampaign:
     promised_at: datetime | None
     scheduled_at: datetime | None
     failure_percent: int
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ class CampaignRepository(Protocol):
     def set_status(
         self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
     ) -> None: ...
+
+    def turning(self, limit: int) -> Sequence[Campaign]:
+        """Active ones with hours that have just opened or closed, locked."""
+        ...
+
+    def turn(self, campaign_id: CampaignId, until: datetime, *, is_open: bool) -> None:
+        """Its hours are open until then, or it is held until then."""
+        ...
 
     def forgive(self, campaign_id: CampaignId, failed: int) -> None:
         """So many failed messages no longer count towards a pause by itself."""

@@ -24,6 +24,7 @@ from domain.campaigns import (
     CampaignStatus,
     Candidate,
     Exclusion,
+    Hours,
     Recipient,
     audience_of,
     rendered,
@@ -135,6 +136,7 @@ class CampaignService:
         *,
         scheduled_at: datetime | None = None,
         failure_percent: int = 20,
+        hours: Hours | None = None,
     ) -> CampaignResult:
         """Start a campaign: its audience and every text are frozen, its end is promised. With
         `scheduled_at` that happens then, and whoever cannot be reached by then is left out. Raises
@@ -146,7 +148,7 @@ class CampaignService:
 
         def deed(work: UnitOfWork) -> str:
             screen(work, caller.owner_id, draft.content)
-            plan = self._plan(work, caller.owner_id, draft, audience, now)
+            plan = self._plan(work, caller.owner_id, draft, audience, now, hours=hours)
             new = NewCampaign(
                 name=named,
                 content=draft.content,
@@ -160,6 +162,7 @@ class CampaignService:
                 promised_at=plan.promised_at,
                 scheduled_at=scheduled_at,
                 failure_percent=failure_percent,
+                hours=hours,
             )
             if scheduled_at is not None:
                 took = plan.promised_at - now if plan.promised_at else None
@@ -205,6 +208,7 @@ class CampaignService:
         now: datetime,
         *,
         strict: bool = True,
+        hours: Hours | None = None,
     ) -> Plan:
         asked, duplicates = self._asked(work, owner_id, audience)
         listed = self._listed(work, owner_id, audience)
@@ -221,7 +225,7 @@ class CampaignService:
             elif why is not None:
                 excluded.append((fan_id, why))
         self._refuse(excluded if strict else (), explicit, len(recipients))
-        promised = self._promised(work, recipients, draft.priority, now)
+        promised = in_hours(self._promised(work, recipients, draft.priority, now), hours)
         last = max((one.promised_at for one in promised if one.promised_at), default=None)
         if any(one.promised_at is None for one in promised):
             last = None  # An account is paused: nobody can say.
@@ -296,6 +300,7 @@ class CampaignService:
         if not self._rules.enabled:
             return 0
         self._begin(campaign_id)
+        self.turn_hours()  # Before anything waits in a lane that is to be held.
         with self._open() as work:
             campaign = work.campaigns.by_id(campaign_id)
             connections = work.campaigns.connections(campaign_id)
@@ -333,7 +338,15 @@ class CampaignService:
             audience = audience_of(campaign.audience)
             draft = Draft(campaign.content, priority=campaign.priority)
             try:
-                plan = self._plan(work, campaign.owner_id, draft, audience, now, strict=False)
+                plan = self._plan(
+                    work,
+                    campaign.owner_id,
+                    draft,
+                    audience,
+                    now,
+                    strict=False,
+                    hours=campaign.hours,
+                )
             except (Invalid, NotFound) as problem:
                 work.campaigns.set_status(campaign_id, CampaignStatus.FAILED, problem.message)
             else:
@@ -451,6 +464,23 @@ class CampaignService:
                 work.emit(Event(payload, group=f"campaign-{campaign_id}"))
             work.commit()
         return len(changed)
+
+    def turn_hours(self) -> int:
+        """Let campaigns go whose hours have opened, hold those whose hours have closed."""
+        now = self._now()
+        turned: list[tuple[CampaignId, Sequence[ConnectionId], LaneVerb]] = []
+        with self._open() as work:
+            for campaign in work.campaigns.turning(PASS_LIMIT):
+                if campaign.hours is None:
+                    continue
+                until, is_open = campaign.hours.window(now)
+                work.campaigns.turn(campaign.id, until, is_open=is_open)
+                verb = LaneVerb.RESUME if is_open else LaneVerb.PAUSE
+                turned.append((campaign.id, work.campaigns.connections(campaign.id), verb))
+            work.commit()
+        for campaign_id, connections, verb in turned:
+            self._tell_room(campaign_id, connections, verb)
+        return len(turned)
 
     # Changing one's mind
 
@@ -605,6 +635,22 @@ def _name(name: str) -> str:
     if not named or len(named) > NAME_MAX:
         raise Invalid(FieldProblem("campaignName", f"use 1 to {NAME_MAX} characters"))
     return named
+
+
+def in_hours(recipients: Sequence[Recipient], hours: Hours | None) -> Sequence[Recipient]:
+    """The promises of each account, put off to the hours in which the campaign sends."""
+    if hours is None:
+        return recipients
+    moved: dict[FanId, datetime] = {}
+    for connection_id in {one.connection_id for one in recipients}:
+        mine = [
+            (one.fan_id, one.promised_at)
+            for one in recipients
+            if one.connection_id == connection_id and one.promised_at is not None
+        ]
+        instants = hours.moved([promised for _, promised in mine])
+        moved |= {fan_id: at for (fan_id, _), at in zip(mine, instants, strict=True)}
+    return [replace(one, promised_at=moved.get(one.fan_id)) for one in recipients]
 
 
 def _check_time(scheduled_at: datetime | None, now: datetime) -> None:

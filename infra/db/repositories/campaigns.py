@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, null, or_, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from domain.campaigns import (
     Candidate,
     Progress,
     Recipient,
+    read_hours,
 )
 from domain.campaigns import CampaignStatus as C  # as the domain calls it
 from domain.connections import ConnectionId
@@ -218,6 +219,7 @@ class SqlCampaignRepository:
             promised_at=new.promised_at,
             scheduled_at=new.scheduled_at,
             failure_percent=new.failure_percent,
+            hours=new.hours.record() if new.hours else null(),  # None would be JSON's null
             started_at=None if is_scheduled else func.now(),
             wake_after=new.scheduled_at if is_scheduled else func.now() + wake_in,
         )
@@ -400,8 +402,31 @@ class SqlCampaignRepository:
             values |= {"completed_at": None}
         self._set(campaign_id, **values)
 
+    def turning(self, limit: int) -> Sequence[Campaign]:
+        over = CampaignRow.open_until <= func.now()
+        rows = self._session.scalars(
+            select(CampaignRow)
+            .where(
+                CampaignRow.status == C.ACTIVE.value,
+                CampaignRow.hours.is_not(None),
+                or_(CampaignRow.open_until.is_(None), over),
+                or_(CampaignRow.held_until.is_(None), CampaignRow.held_until <= func.now()),
+            )
+            .order_by(CampaignRow.id)
+            .limit(limit)
+            .with_for_update(key_share=True, skip_locked=True)
+        ).all()
+        return [self._campaign_of(row) for row in rows]
+
+    def turn(self, campaign_id: CampaignId, until: datetime, *, is_open: bool) -> None:
+        self._set(
+            campaign_id,
+            open_until=until if is_open else None,
+            held_until=None if is_open else until,
+        )
+
     def forgive(self, campaign_id: CampaignId, failed: int) -> None:
-        self._set(campaign_id, forgiven=failed)
+        self._set(campaign_id, forgiven=failed, open_until=None, held_until=None)
 
     def cancel_queued(self, campaign_id: CampaignId) -> int:
         self._session.execute(sql(f"SET LOCAL statement_timeout = {WHOLE_MS}"))
@@ -519,6 +544,8 @@ class SqlCampaignRepository:
             scheduled_at=row.scheduled_at,
             failure_percent=row.failure_percent,
             forgiven=row.forgiven,
+            hours=read_hours(row.hours) if row.hours else None,
+            held_until=row.held_until,
             progress=progress,
         )
 

@@ -38,6 +38,10 @@ class CampaignRow(Row):
     promised_at: Mapped[datetime | None]
     reason: Mapped[str | None]
     scheduled_at: Mapped[datetime | None]
+    # The hours in which it sends, until when it may now, or until when it is held.
+    hours: Mapped[dict[str, Any] | None]
+    open_until: Mapped[datetime | None]
+    held_until: Mapped[datetime | None]
     # Paused by itself when so many per cent of what was tried failed.
     failure_percent: Mapped[int] = mapped_column(server_default="20")
     # What had failed when somebody resumed it counts no more.

@@ -1,5 +1,6 @@
 """Campaigns over HTTP on real rows; the workers' part is done in between."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -497,6 +498,69 @@ class TestSchedule:
             "failed",
             "recipientIds: nobody is left to write to",
         )
+
+
+class TestHours:
+    def hours(self, opens_in: float, closes_in: float) -> dict[str, str]:
+        """Hours that open and close so many hours from now."""
+        now = datetime.now(UTC)
+        opens, closes = (now + timedelta(hours=one) for one in (opens_in, closes_in))
+        return {"from": f"{opens:%H:%M}", "to": f"{closes:%H:%M}", "timeZone": "UTC"}
+
+    def test_outside_them_nothing_begins_and_the_promise_knows(self, crm: Crm) -> None:
+        body = launch(crm, fans(crm, 2), hours=self.hours(2, 4)).json
+        work_off(crm)
+
+        ends = datetime.fromisoformat(body["estimatedCompletionTime"])
+        assert ends > datetime.now(UTC) + timedelta(hours=1, minutes=58)
+        found = crm.get(body["statusUrl"]).json
+        assert found["status"] == "active"
+        assert found["reason"].startswith("outside its sending hours: it goes on at ")
+        assert found["estimatedCompletionTime"] == found["promisedCompletionTime"]
+        [first, _] = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is None
+        [view] = crm.services.room.view([ConnectionId(crm.connection)])
+        assert view.waiting == {}
+
+    def test_they_open_and_close_by_themselves(self, crm: Crm) -> None:
+        body = launch(crm, fans(crm, 2), hours=self.hours(2, 4)).json
+        work_off(crm)
+        assert crm.services.campaigns.turn_hours() == 0
+        crm.sql(
+            "UPDATE campaigns SET held_until = now(), hours = cast(:hours AS jsonb)",
+            hours=json.dumps(self.hours(-1, 1)),
+        )
+
+        assert crm.services.campaigns.turn_hours() == 1
+
+        [view] = crm.services.room.view([ConnectionId(crm.connection)])
+        assert view.waiting == {8: 2}
+        [first, _] = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+        crm.sql("UPDATE campaigns SET open_until = now()")
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is None
+        crm.sql("UPDATE campaigns SET open_until = now() + interval '1 hour'")
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is not None
+        assert crm.get(body["statusUrl"]).json["reason"] is None
+
+    @pytest.mark.parametrize(
+        ("hours", "field"),
+        [
+            ({"from": "9", "to": "21:00", "timeZone": "UTC"}, "hours.from"),
+            ({"from": "09:00", "to": "25:00", "timeZone": "UTC"}, "hours.to"),
+            ({"from": "09:00", "to": "09:00", "timeZone": "UTC"}, "hours.to"),
+            ({"from": "09:00", "to": "21:00", "timeZone": "Mars/Base"}, "hours.timeZone"),
+            ({"from": "09:00", "to": "21:00", "timeZone": "../etc"}, "hours.timeZone"),
+        ],
+    )
+    def test_hours_that_are_none_are_named(
+        self, crm: Crm, hours: dict[str, str], field: str
+    ) -> None:
+        answer = launch(crm, fans(crm, 1), hours=hours)
+        assert answer.status_code == 422
+        assert [one["field"] for one in answer.json["details"]] == [field]
 
 
 def test_it_pauses_by_itself_when_too_much_fails_and_says_so(crm: Crm) -> None:

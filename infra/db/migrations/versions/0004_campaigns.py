@@ -61,6 +61,11 @@ def upgrade() -> None:
     op.add_column("campaigns", sa.Column("reason", sa.TEXT(), nullable=True))
     op.add_column("campaigns", sa.Column("scheduled_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
+        "campaigns", sa.Column("hours", postgresql.JSONB(astext_type=sa.Text()), nullable=True)
+    )
+    op.add_column("campaigns", sa.Column("open_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("campaigns", sa.Column("held_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
         "campaigns",
         sa.Column("failure_percent", sa.BigInteger(), server_default="20", nullable=False),
     )
@@ -140,6 +145,9 @@ def downgrade() -> None:
     op.drop_column("campaigns", "fanned_out_at")
     op.drop_column("campaigns", "forgiven")
     op.drop_column("campaigns", "failure_percent")
+    op.drop_column("campaigns", "held_until")
+    op.drop_column("campaigns", "open_until")
+    op.drop_column("campaigns", "hours")
     op.drop_column("campaigns", "scheduled_at")
     op.drop_column("campaigns", "reason")
     op.drop_column("campaigns", "promised_at")
