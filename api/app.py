@@ -18,6 +18,7 @@ from werkzeug.routing import IntegerConverter
 from api import auth, bodies, context, documents, errors, limits, metrics
 from api.audit import audit
 from api.campaigns import campaigns
+from api.closing import ENDS, closing, leaves_body
 from api.connections import connections
 from api.conversations import conversations
 from api.events import events
@@ -135,6 +136,7 @@ def create_app(
     documents.register(app, auth.PUBLIC)
     if proxies := services.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]  # Flask's documented way
+    app.wsgi_app = closing(app.wsgi_app)  # type: ignore[assignment, method-assign]  # as above
     return app
 
 
@@ -152,6 +154,8 @@ def _finish(response: Response) -> Response:
     _answer_conditionally(response)
     _secure(response)
     response.headers["X-Request-Id"] = g.request_id
+    if leaves_body(request, response.status_code):
+        response.headers.set(*ENDS)
     seconds = time.perf_counter() - g.started
     rule = request.url_rule
     route = rule.rule if rule else "unknown"

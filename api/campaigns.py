@@ -12,7 +12,7 @@ from api.examples import campaigns as examples
 from api.schemas import campaigns as schemas
 from api.views import campaigns as views
 from api.views.messages import Reply
-from domain.campaigns import Audience, CampaignStatus
+from domain.campaigns import Audience, CampaignStatus, read_hours
 from domain.errors import FieldProblem, Invalid
 from domain.fans import FanId, parse_recipient
 from domain.messages import BULK_PRIORITY, Draft, State, attachments_of
@@ -44,7 +44,15 @@ def launch(body: schemas.BulkRequest) -> Reply[schemas.Started]:
         metadata=body.metadata or {},
     )
     result = services().campaigns.launch(
-        caller(), body.campaign_name, draft, _audience(body), now(), once()
+        caller(),
+        body.campaign_name,
+        draft,
+        _audience(body),
+        now(),
+        once(),
+        scheduled_at=body.scheduled_at,
+        failure_percent=body.failure_percent,
+        hours=read_hours(body.hours.model_dump(by_alias=True)) if body.hours else None,
     )
     return views.started(result), 202, replay_mark(replayed=result.replayed)
 

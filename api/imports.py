@@ -31,8 +31,7 @@ ERRORS_SHOWN = 100
 # short requests always find a free thread.
 WAITING = BoundedSemaphore(4)
 WAIT_DEFAULT, WAIT_MAX = 10, 30
-PREFER_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})"?(?=$|[,;\s])', re.IGNORECASE)
-PREFER_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?=$|[,;\s])", re.IGNORECASE)
+SECONDS = re.compile(r"[0-9]{1,6}")
 PREFER = {
     "name": "Prefer",
     "in": "header",
@@ -298,18 +297,27 @@ def _told(one: Import) -> Response:
 
 def _awaited(one: Import) -> tuple[Import, str | None]:
     """The import after a wait, and the preference that was applied."""
-    prefer = request.headers.get("Prefer", "")
-    if PREFER_ASYNC.search(prefer):
+    preferred = _preferences(request.headers.get("Prefer", ""))
+    if "respond-async" in preferred:
         return one, "respond-async"
-    asked = PREFER_WAIT.search(prefer)
-    seconds = min(int(asked[1]), WAIT_MAX) if asked else WAIT_DEFAULT
-    applied = f"wait={seconds}" if asked else None
+    asked = preferred.get("wait", "")
+    seconds = min(int(asked), WAIT_MAX) if SECONDS.fullmatch(asked) else WAIT_DEFAULT
+    applied = f"wait={seconds}" if SECONDS.fullmatch(asked) else None
     if not WAITING.acquire(blocking=False):
         return one, None
     try:
         return services().imports.wait(caller(), one.id, seconds), applied
     finally:
         WAITING.release()
+
+
+def _preferences(header: str) -> dict[str, str]:
+    """Name -> value of each preference, without its parameters; of two the first (RFC 7240)."""
+    found: dict[str, str] = {}
+    for preference in header.split(","):
+        name, _, value = preference.split(";", 1)[0].partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found
 
 
 def _whole(import_id: ImportId) -> schemas.ImportView:

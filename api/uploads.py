@@ -28,12 +28,11 @@ from domain.services.imports import Upload
 
 PIECE = 64 * 1024
 FIELD_MAX = 16 * 1024
-PARTS_MAX = 20
 # Two hyphens and a line break, or a line break alone.
 BOUNDARY_END = 4
 # Of heads and boundaries, while their end is looked for.
 BUFFER_MAX = 1024 * 1024
-NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f]")
+NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -42,6 +41,7 @@ class Parts:
 
     file: BinaryIO
     limit: int
+    allowed: frozenset[str]
     name: str | None = None
     size: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -68,7 +68,9 @@ class Parts:
     def _begin_field(self, part: Field) -> None:
         if part.name == "file":
             raise _invalid("file", "send it as a file, with a filename")
-        if part.name in self.fields or len(self.fields) >= PARTS_MAX:
+        if part.name not in self.allowed:
+            raise _invalid(part.name, "is not a field of this request")
+        if part.name in self.fields:
             raise _invalid(part.name, "is there twice")
         self.current = part.name
         self.fields[part.name] = b""
@@ -94,12 +96,12 @@ def read_upload(
     `fields`. Raises Refusal: 400 for a broken body, 413 beyond `limit` bytes, 415 for another type,
     422 for parts that do not belong there."""
     with tempfile.TemporaryFile() as file:
-        parts = Parts(file, limit)
+        parts = Parts(file, limit, fields)
         for event in _events(request):
             parts.take(event)
         if parts.name is None:
             raise _invalid("file", "is required")
-        texts = {name: _text(name, value, fields) for name, value in parts.fields.items()}
+        texts = {name: _text(name, value) for name, value in parts.fields.items()}
         file.seek(0)
         yield Upload(file, parts.name, parts.size, parts.digest.hexdigest()), texts
 
@@ -112,7 +114,7 @@ def _events(request: Request) -> Iterator[Event]:
             415, "unsupported_media_type", "Send the file as multipart/form-data, part `file`"
         )
     mark = boundary.encode("latin-1", "replace")
-    decoder = MultipartDecoder(mark, max_form_memory_size=BUFFER_MAX, max_parts=PARTS_MAX)
+    decoder = MultipartDecoder(mark, max_form_memory_size=BUFFER_MAX)
     try:
         for piece in _pieces(request, mark):
             decoder.receive_data(piece)
@@ -156,9 +158,7 @@ def too_large(limit: int) -> Refusal:
     )
 
 
-def _text(name: str, value: bytes, fields: frozenset[str]) -> str:
-    if name not in fields:
-        raise _invalid(name, "is not a field of this request")
+def _text(name: str, value: bytes) -> str:
     try:
         text = value.decode()
     except UnicodeDecodeError:

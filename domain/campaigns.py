@@ -1,20 +1,25 @@
 """Campaigns: one text to many fans, whoever they are frozen when it starts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from domain.connections import ConnectionId
-from domain.fans import FanId
+from domain.errors import FieldProblem, Invalid
+from domain.fans import FanId, parse_recipient
 from domain.users import OwnerId, UserId
 
 CampaignId = NewType("CampaignId", int)
 
 NAME_MAX = 255
+# Before so many have failed, a rate says little.
+FAILED_LEAST = 5
+SCHEDULED_MAX = timedelta(days=365)
 
 
 class CampaignStatus(StrEnum):
@@ -94,6 +99,68 @@ def rendered(text: str, candidate: Candidate) -> str | None:
 
 
 @dataclass(frozen=True)
+class Hours:
+    """The hours of the day in which a campaign sends, in a time zone; over midnight if it closes
+    before it opens."""
+
+    opens: time
+    closes: time
+    zone: str
+
+    def window(self, now: datetime) -> tuple[datetime, bool]:
+        """Until when it is open (True), or when it opens next (False)."""
+        zone = ZoneInfo(self.zone)
+        today = now.astimezone(zone).date()
+        over_midnight = self.closes <= self.opens
+        openings = []
+        for days in range(-1, 3):
+            day = today + timedelta(days=days)
+            opens = datetime.combine(day, self.opens, zone)
+            closes = datetime.combine(day + timedelta(days=over_midnight), self.closes, zone)
+            if opens <= now < closes:
+                return closes.astimezone(UTC), True
+            if opens > now:
+                openings.append(opens.astimezone(UTC))
+        return min(openings), False
+
+    def moved(self, instants: Sequence[datetime]) -> Sequence[datetime]:
+        """Instants in their order, each put off to when it is open: what comes later follows."""
+        late, moved = timedelta(0), []
+        for instant in instants:
+            until, is_open = self.window(instant + late)
+            if not is_open:
+                late += until - (instant + late)
+            moved.append(instant + late)
+        return moved
+
+    def record(self) -> dict[str, str]:
+        """As JSON holds them."""
+        return {"from": f"{self.opens:%H:%M}", "to": f"{self.closes:%H:%M}", "timeZone": self.zone}
+
+
+def read_hours(record: Mapping[str, str]) -> Hours:
+    """Hours from their JSON; raises Invalid."""
+    problems = []
+    read: dict[str, time] = {}
+    for name in ("from", "to"):
+        try:
+            read[name] = time.fromisoformat(record[name])
+            if read[name].tzinfo is not None:
+                raise ValueError(name)  # noqa: TRY301  # told like the others
+        except (ValueError, KeyError):
+            problems.append(FieldProblem(f"hours.{name}", "use a time such as 09:00"))
+    try:
+        ZoneInfo(record["timeZone"])
+    except (ValueError, KeyError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        problems.append(FieldProblem("hours.timeZone", "use a zone such as Europe/Paris"))
+    if not problems and read["from"] == read["to"]:
+        problems.append(FieldProblem("hours.to", "use another time than from"))
+    if problems:
+        raise Invalid(*problems)
+    return Hours(read["from"], read["to"], record["timeZone"])
+
+
+@dataclass(frozen=True)
 class Audience:
     """Whom a campaign was asked to reach: fans and segments, less other fans and segments."""
 
@@ -101,6 +168,16 @@ class Audience:
     segment_ids: tuple[int, ...] = ()
     exclude_ids: tuple[FanId, ...] = ()
     exclude_segment_ids: tuple[int, ...] = ()
+
+
+def audience_of(record: Mapping[str, Any]) -> Audience:
+    """The audience that a scheduled campaign wrote down, as it was asked for."""
+    return Audience(
+        recipient_ids=tuple(map(parse_recipient, record["recipientIds"])),
+        segment_ids=tuple(record["segmentIds"]),
+        exclude_ids=tuple(map(parse_recipient, record["excludeIds"])),
+        exclude_segment_ids=tuple(record["excludeSegmentIds"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -167,4 +244,19 @@ class Campaign:
     reason: str | None = None
     version: int = 1
     wake_tries: int = 0
+    scheduled_at: datetime | None = None
+    failure_percent: int = 20
+    forgiven: int = 0
+    hours: Hours | None = None
+    held_until: datetime | None = None
     progress: Progress = field(default_factory=Progress)
+
+    def too_many_failed(self) -> str | None:
+        """What to say when more than the limit of what was tried failed, but for what had failed
+        when somebody resumed it; None: not so."""
+        failed = self.progress.failed - self.forgiven
+        tried = self.progress.sent + failed
+        if failed < FAILED_LEAST or failed * 100 <= self.failure_percent * tried:
+            return None
+        rate = 100 * failed // tried
+        return f"{failed} of {tried} failed ({rate} %): it pauses above {self.failure_percent} %"

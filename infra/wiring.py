@@ -309,6 +309,7 @@ def build(
         sweeps={
             "media": media.wake_overdue,
             "campaigns": campaigns.wake_overdue,
+            "campaign_hours": campaigns.turn_hours,
             "campaign_progress": campaigns.announce_progress,
             "imports": importing.wake_overdue,
             "import_files": importing.forget_files,

@@ -5,12 +5,20 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant, PageQuery
+from api.schemas.base import Answered, Asked, Instant, Moment, PageQuery
 
 StatusName = Literal["draft", "scheduled", "active", "paused", "completed", "cancelled", "failed"]
 StateName = Literal[
     "queued", "sending", "sent", "delivered", "failed", "unknown", "cancelled", "unsent"
 ]
+
+
+class HoursBody(Asked):
+    """Over midnight if `to` is before `from`."""
+
+    opens: str = Field(alias="from", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    closes: str = Field(alias="to", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    time_zone: str = Field(description="as in Europe/Paris")
 
 
 class BulkRequest(Asked):
@@ -35,6 +43,13 @@ class BulkRequest(Asked):
     )
     metadata: dict[str, Any] | None = Field(
         None, description="yours, at most 4 KB of JSON; returned in reads"
+    )
+    scheduled_at: Moment | None = Field(
+        None, description="start then, with its zone; the audience is frozen at that time"
+    )
+    hours: HoursBody | None = Field(None, description="it sends in these hours of the day only")
+    failure_percent: int = Field(
+        20, ge=1, le=100, description="it pauses when more than that of what was tried failed"
     )
 
 
@@ -122,6 +137,10 @@ class Brief(Answered):
     purchases: int
     gross_cents: int
     promised_completion_time: Instant | None
+    scheduled_at: Instant | None
+    hours: dict[str, str] | None
+    held_until: Instant | None = Field(description="when its hours open; null while they are")
+    failure_percent: int
     created_at: Instant
     started_at: Instant | None
     completed_at: Instant | None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.schemas import campaigns as schemas
+from api.schemas.base import iso
 from domain.campaigns import Campaign, CampaignStatus, Exclusion, Progress
 from domain.fans import FanId, recipient_id
 from domain.paging import Page
@@ -51,6 +52,12 @@ def progress(found: Progress) -> schemas.ProgressView:
     )
 
 
+def _held(one: Campaign) -> str | None:
+    if one.held_until is None or one.status is not CampaignStatus.ACTIVE:
+        return None
+    return f"outside its sending hours: it goes on at {iso(one.held_until)}"
+
+
 def brief(one: Campaign) -> schemas.Brief:
     counts = one.progress
     return schemas.Brief(
@@ -60,7 +67,7 @@ def brief(one: Campaign) -> schemas.Brief:
         type="bulk_message",
         status=one.status,
         status_url=status_url(one),
-        reason=one.reason,
+        reason=one.reason or _held(one),
         template={"content": one.content, "mediaUrls": list(one.media_urls)},
         price_cents=one.price_cents,
         priority=one.priority,
@@ -75,6 +82,10 @@ def brief(one: Campaign) -> schemas.Brief:
         purchases=counts.purchased,
         gross_cents=counts.gross_cents,
         promised_completion_time=one.promised_at,
+        scheduled_at=one.scheduled_at,
+        hours=one.hours and one.hours.record(),
+        held_until=one.held_until,
+        failure_percent=one.failure_percent,
         created_at=one.created_at,
         started_at=one.started_at,
         completed_at=one.completed_at,

@@ -11,6 +11,7 @@ from domain.campaigns import (
     CampaignId,
     CampaignStatus,
     Candidate,
+    Hours,
     Recipient,
 )
 from domain.connections import ConnectionId
@@ -32,8 +33,12 @@ class NewCampaign:
     priority: int
     metadata: Mapping[str, object]
     audience: Mapping[str, Any]
-    recipients: Sequence[Recipient]
+    recipients: Sequence[Recipient]  # none of a scheduled one: its audience is frozen later
+    total: int
     promised_at: datetime | None
+    scheduled_at: datetime | None
+    failure_percent: int
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,21 @@ class CampaignRepository(Protocol):
         ...
 
     def add(self, caller: Caller, new: NewCampaign, wake_in: timedelta) -> Campaign:
-        """Store it active, to be looked at again in `wake_in`."""
+        """Store it active, to be looked at again in `wake_in`; or scheduled, until its time."""
+        ...
+
+    def begin(
+        self,
+        campaign_id: CampaignId,
+        audience: Mapping[str, Any],
+        recipients: Sequence[Recipient],
+        promised_at: datetime | None,
+    ) -> None:
+        """A scheduled campaign becomes active, with its audience frozen."""
+        ...
+
+    def lock(self, campaign_id: CampaignId) -> Campaign | None:
+        """For workers, like `get` with `lock`."""
         ...
 
     def get(self, owner_id: OwnerId, public_id: UUID, *, lock: bool = False) -> Campaign | None:
@@ -130,6 +149,18 @@ class CampaignRepository(Protocol):
         self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
     ) -> None: ...
 
+    def turning(self, limit: int) -> Sequence[Campaign]:
+        """Active ones with hours that have just opened or closed, locked."""
+        ...
+
+    def turn(self, campaign_id: CampaignId, until: datetime, *, is_open: bool) -> None:
+        """Its hours are open until then, or it is held until then."""
+        ...
+
+    def forgive(self, campaign_id: CampaignId, failed: int) -> None:
+        """So many failed messages no longer count towards a pause by itself."""
+        ...
+
     def cancel_queued(self, campaign_id: CampaignId) -> int:
         """Cancel every message that has not begun; returns how many."""
         ...
@@ -147,7 +178,8 @@ class CampaignRepository(Protocol):
         ...
 
     def overdue(self, limit: int) -> Sequence[Campaign]:
-        """Open campaigns whose fan-out is not done and nobody is at; each is put off."""
+        """Campaigns whose time has come, or whose fan-out is not done and nobody is at; each is
+        put off."""
         ...
 
     def changed(self, limit: int, since: timedelta) -> Sequence[CampaignId]:

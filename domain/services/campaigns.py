@@ -7,15 +7,16 @@ the waiting room in the campaign's own lane of each account. Nothing is announce
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from domain.campaigns import (
     NAME_MAX,
     OPEN,
+    SCHEDULED_MAX,
     TRANSITIONS,
     Audience,
     Campaign,
@@ -23,7 +24,9 @@ from domain.campaigns import (
     CampaignStatus,
     Candidate,
     Exclusion,
+    Hours,
     Recipient,
+    audience_of,
     rendered,
 )
 from domain.connections import ConnectionId
@@ -110,6 +113,7 @@ class CampaignService:
         rules: SendingRules,
         journal: Journal,
         max_recipients: int = 100,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open = open_unit_of_work
         self._room = room
@@ -117,6 +121,7 @@ class CampaignService:
         self._rules = rules
         self._journal = journal
         self._max_recipients = max_recipients
+        self._now = now
 
     # Starting
 
@@ -128,16 +133,22 @@ class CampaignService:
         audience: Audience,
         now: datetime,
         once: Once | None = None,
+        *,
+        scheduled_at: datetime | None = None,
+        failure_percent: int = 20,
+        hours: Hours | None = None,
     ) -> CampaignResult:
-        """Start a campaign: its audience and every text are frozen, its end is promised. Raises
+        """Start a campaign: its audience and every text are frozen, its end is promised. With
+        `scheduled_at` that happens then, and whoever cannot be reached by then is left out. Raises
         Invalid naming every bad recipient, too many of them, or a bad field; then nothing is
         stored."""
         caller.require(Permission.SEND)
         named, draft = _name(name), self._checked(draft)
+        _check_time(scheduled_at, now)
 
         def deed(work: UnitOfWork) -> str:
             screen(work, caller.owner_id, draft.content)
-            plan = self._plan(work, caller.owner_id, draft, audience, now)
+            plan = self._plan(work, caller.owner_id, draft, audience, now, hours=hours)
             new = NewCampaign(
                 name=named,
                 content=draft.content,
@@ -147,12 +158,24 @@ class CampaignService:
                 metadata=draft.metadata,
                 audience=_audience_record(audience, plan),
                 recipients=plan.recipients,
+                total=len(plan.recipients),
                 promised_at=plan.promised_at,
+                scheduled_at=scheduled_at,
+                failure_percent=failure_percent,
+                hours=hours,
             )
+            if scheduled_at is not None:
+                took = plan.promised_at - now if plan.promised_at else None
+                later = None if took is None else scheduled_at + took
+                asked = _audience_record(audience, replace(plan, recipients=()))
+                asked["recipientIds"] = [recipient_id(one) for one in audience.recipient_ids]
+                new = replace(new, recipients=(), audience=asked, promised_at=later)
             campaign = work.campaigns.add(caller, new, self._rules.wake_after)
             detail = {"recipients": campaign.total, "excluded": len(plan.excluded)}
-            work.audit.add(caller, "campaign.started", "campaign", str(campaign.public_id), detail)
-            work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
+            done = "campaign.started" if scheduled_at is None else "campaign.scheduled"
+            work.audit.add(caller, done, "campaign", str(campaign.public_id), detail)
+            if scheduled_at is None:
+                work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
             return json.dumps(str(campaign.public_id))
 
         answer, replayed = run_once(self._open, caller, once, deed)
@@ -183,6 +206,9 @@ class CampaignService:
         draft: Draft,
         audience: Audience,
         now: datetime,
+        *,
+        strict: bool = True,
+        hours: Hours | None = None,
     ) -> Plan:
         asked, duplicates = self._asked(work, owner_id, audience)
         listed = self._listed(work, owner_id, audience)
@@ -198,8 +224,8 @@ class CampaignService:
                 recipients.append(Recipient(fan_id, candidate.connection_id, text))
             elif why is not None:
                 excluded.append((fan_id, why))
-        self._refuse(excluded, explicit, len(recipients))
-        promised = self._promised(work, recipients, draft.priority, now)
+        self._refuse(excluded if strict else (), explicit, len(recipients))
+        promised = in_hours(self._promised(work, recipients, draft.priority, now), hours)
         last = max((one.promised_at for one in promised if one.promised_at), default=None)
         if any(one.promised_at is None for one in promised):
             last = None  # An account is paused: nobody can say.
@@ -273,6 +299,8 @@ class CampaignService:
         or by two workers at once, each recipient has one message."""
         if not self._rules.enabled:
             return 0
+        self._begin(campaign_id)
+        self.turn_hours()  # Before anything waits in a lane that is to be held.
         with self._open() as work:
             campaign = work.campaigns.by_id(campaign_id)
             connections = work.campaigns.connections(campaign_id)
@@ -298,6 +326,33 @@ class CampaignService:
                 work.commit()
         self._journal.note("campaign_fanned_out", campaignId=campaign_id, messages=written)
         return written
+
+    def _begin(self, campaign_id: CampaignId) -> None:
+        """Freeze the audience of a scheduled campaign whose time has come."""
+        now = self._now()
+        with self._open() as work:
+            campaign = work.campaigns.lock(campaign_id)
+            is_due = campaign and campaign.scheduled_at and campaign.scheduled_at <= now
+            if campaign is None or campaign.status is not CampaignStatus.SCHEDULED or not is_due:
+                return
+            audience = audience_of(campaign.audience)
+            draft = Draft(campaign.content, priority=campaign.priority)
+            try:
+                plan = self._plan(
+                    work,
+                    campaign.owner_id,
+                    draft,
+                    audience,
+                    now,
+                    strict=False,
+                    hours=campaign.hours,
+                )
+            except (Invalid, NotFound) as problem:
+                work.campaigns.set_status(campaign_id, CampaignStatus.FAILED, problem.message)
+            else:
+                record = _audience_record(audience, plan)
+                work.campaigns.begin(campaign_id, record, plan.recipients, plan.promised_at)
+            work.commit()
 
     def _shelved(
         self, campaign: Campaign, connections: Sequence[ConnectionId]
@@ -355,16 +410,25 @@ class CampaignService:
             work.commit()
 
     def count(self, campaign_id: CampaignId) -> None:
-        """Write a campaign's metrics from its rows, and complete it when nothing is left."""
+        """Write a campaign's metrics from its rows, complete it when nothing is left, and pause it
+        when too much of it fails. Resumed, what had failed by then is forgiven."""
         with self._open() as work:
             campaign = work.campaigns.count(campaign_id)
             if campaign is None:
                 return
             is_over = campaign.fanned_out_at is not None and campaign.progress.is_done
+            failing = campaign.too_many_failed()
+            pauses = bool(failing) and not is_over and campaign.status is CampaignStatus.ACTIVE
             if campaign.status is CampaignStatus.ACTIVE and is_over:
                 work.campaigns.set_status(campaign_id, CampaignStatus.COMPLETED)
                 work.emit(_event(CampaignCompleted(campaign_id=campaign_id), campaign))
+            elif pauses:
+                work.campaigns.set_status(campaign_id, CampaignStatus.PAUSED, failing)
+            connections = work.campaigns.connections(campaign_id) if pauses else ()
             work.commit()
+        if pauses:
+            self._tell_room(campaign_id, connections, LaneVerb.PAUSE)
+            self._journal.note("campaign_paused", campaignId=str(campaign.public_id))
 
     def completed(self, campaign_id: CampaignId) -> None:
         """One line for a campaign that has come to its end."""
@@ -401,6 +465,23 @@ class CampaignService:
             work.commit()
         return len(changed)
 
+    def turn_hours(self) -> int:
+        """Let campaigns go whose hours have opened, hold those whose hours have closed."""
+        now = self._now()
+        turned: list[tuple[CampaignId, Sequence[ConnectionId], LaneVerb]] = []
+        with self._open() as work:
+            for campaign in work.campaigns.turning(PASS_LIMIT):
+                if campaign.hours is None:
+                    continue
+                until, is_open = campaign.hours.window(now)
+                work.campaigns.turn(campaign.id, until, is_open=is_open)
+                verb = LaneVerb.RESUME if is_open else LaneVerb.PAUSE
+                turned.append((campaign.id, work.campaigns.connections(campaign.id), verb))
+            work.commit()
+        for campaign_id, connections, verb in turned:
+            self._tell_room(campaign_id, connections, verb)
+        return len(turned)
+
     # Changing one's mind
 
     def set_status(
@@ -428,6 +509,8 @@ class CampaignService:
                 work.audit.add(caller, action, "campaign", str(public_id))
             if status is CampaignStatus.CANCELLED:
                 work.campaigns.cancel_queued(campaign.id)
+            if status is CampaignStatus.ACTIVE:
+                work.campaigns.forgive(campaign.id, campaign.progress.failed)
             if status is CampaignStatus.ACTIVE and campaign.fanned_out_at is None:
                 work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
             told.append((campaign.id, work.campaigns.connections(campaign.id)))
@@ -552,6 +635,27 @@ def _name(name: str) -> str:
     if not named or len(named) > NAME_MAX:
         raise Invalid(FieldProblem("campaignName", f"use 1 to {NAME_MAX} characters"))
     return named
+
+
+def in_hours(recipients: Sequence[Recipient], hours: Hours | None) -> Sequence[Recipient]:
+    """The promises of each account, put off to the hours in which the campaign sends."""
+    if hours is None:
+        return recipients
+    moved: dict[FanId, datetime] = {}
+    for connection_id in {one.connection_id for one in recipients}:
+        mine = [
+            (one.fan_id, one.promised_at)
+            for one in recipients
+            if one.connection_id == connection_id and one.promised_at is not None
+        ]
+        instants = hours.moved([promised for _, promised in mine])
+        moved |= {fan_id: at for (fan_id, _), at in zip(mine, instants, strict=True)}
+    return [replace(one, promised_at=moved.get(one.fan_id)) for one in recipients]
+
+
+def _check_time(scheduled_at: datetime | None, now: datetime) -> None:
+    if scheduled_at is not None and not now < scheduled_at <= now + SCHEDULED_MAX:
+        raise Invalid(FieldProblem("scheduledAt", "use a time in the future, within a year"))
 
 
 def _why_not(candidate: Candidate | None, text: str | None, *, is_listed: bool) -> Exclusion | None:

@@ -4,11 +4,11 @@ one; what is left to do is told by recipients without a message, never by a curs
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, null, or_, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,8 @@ from domain.campaigns import (
     CampaignStatus,
     Candidate,
     Progress,
+    Recipient,
+    read_hours,
 )
 from domain.campaigns import CampaignStatus as C  # as the domain calls it
 from domain.connections import ConnectionId
@@ -201,38 +203,65 @@ class SqlCampaignRepository:
         ]
 
     def add(self, caller: Caller, new: NewCampaign, wake_in: timedelta) -> Campaign:
+        is_scheduled = new.scheduled_at is not None
         row = CampaignRow(
             user_id=caller.owner_id,
             actor_id=caller.user_id,
             name=new.name,
-            status=CampaignStatus.ACTIVE.value,
+            status=(C.SCHEDULED if is_scheduled else C.ACTIVE).value,
             template={"content": new.content, "mediaUrls": list(new.media_urls)},
             target_audience=dict(new.audience),
             metrics=metrics_of(Progress()),
             price_cents=new.price_cents,
             priority=new.priority,
             metadata_=dict(new.metadata),
-            total=len(new.recipients),
+            total=new.total,
             promised_at=new.promised_at,
-            started_at=func.now(),
-            wake_after=func.now() + wake_in,
+            scheduled_at=new.scheduled_at,
+            failure_percent=new.failure_percent,
+            hours=new.hours.record() if new.hours else null(),  # None would be JSON's null
+            started_at=None if is_scheduled else func.now(),
+            wake_after=new.scheduled_at if is_scheduled else func.now() + wake_in,
         )
         self._session.add(row)
         self._session.flush()
-        recipients = [
+        self._freeze(CampaignId(row.id), new.recipients)
+        self._session.refresh(row)
+        return self._campaign_of(row)
+
+    def _freeze(self, campaign_id: CampaignId, recipients: Sequence[Recipient]) -> None:
+        if not recipients:
+            return
+        rows = [
             {
-                "campaign_id": row.id,
+                "campaign_id": campaign_id,
                 "position": position,
                 "fan_id": one.fan_id,
                 "connection_id": one.connection_id,
                 "text": one.text,
                 "promised_at": one.promised_at,
             }
-            for position, one in enumerate(new.recipients, start=1)
+            for position, one in enumerate(recipients, start=1)
         ]
-        self._session.execute(insert(CampaignRecipientRow), recipients)
-        self._session.refresh(row)
-        return self._campaign_of(row)
+        self._session.execute(insert(CampaignRecipientRow), rows)
+
+    def begin(
+        self,
+        campaign_id: CampaignId,
+        audience: Mapping[str, Any],
+        recipients: Sequence[Recipient],
+        promised_at: datetime | None,
+    ) -> None:
+        self._freeze(campaign_id, recipients)
+        self._set(
+            campaign_id,
+            status=C.ACTIVE.value,
+            target_audience=dict(audience),
+            total=len(recipients),
+            promised_at=promised_at,
+            started_at=func.now(),
+            version=CampaignRow.version + 1,
+        )
 
     # Reading
 
@@ -249,6 +278,15 @@ class SqlCampaignRepository:
         row = self._session.scalar(
             select(CampaignRow)
             .where(CampaignRow.id == campaign_id)
+            .execution_options(populate_existing=True)
+        )
+        return self._campaign_of(row) if row else None
+
+    def lock(self, campaign_id: CampaignId) -> Campaign | None:
+        row = self._session.scalar(
+            select(CampaignRow)
+            .where(CampaignRow.id == campaign_id)
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
         return self._campaign_of(row) if row else None
@@ -364,6 +402,32 @@ class SqlCampaignRepository:
             values |= {"completed_at": None}
         self._set(campaign_id, **values)
 
+    def turning(self, limit: int) -> Sequence[Campaign]:
+        over = CampaignRow.open_until <= func.now()
+        rows = self._session.scalars(
+            select(CampaignRow)
+            .where(
+                CampaignRow.status == C.ACTIVE.value,
+                CampaignRow.hours.is_not(None),
+                or_(CampaignRow.open_until.is_(None), over),
+                or_(CampaignRow.held_until.is_(None), CampaignRow.held_until <= func.now()),
+            )
+            .order_by(CampaignRow.id)
+            .limit(limit)
+            .with_for_update(key_share=True, skip_locked=True)
+        ).all()
+        return [self._campaign_of(row) for row in rows]
+
+    def turn(self, campaign_id: CampaignId, until: datetime, *, is_open: bool) -> None:
+        self._set(
+            campaign_id,
+            open_until=until if is_open else None,
+            held_until=None if is_open else until,
+        )
+
+    def forgive(self, campaign_id: CampaignId, failed: int) -> None:
+        self._set(campaign_id, forgiven=failed, open_until=None, held_until=None)
+
     def cancel_queued(self, campaign_id: CampaignId) -> int:
         self._session.execute(sql(f"SET LOCAL statement_timeout = {WHOLE_MS}"))
         return changed(self._session, CANCEL.bindparams(id=campaign_id))
@@ -399,7 +463,7 @@ class SqlCampaignRepository:
             select(CampaignRow.id)
             .where(
                 CampaignRow.wake_after <= func.now(),
-                CampaignRow.status == CampaignStatus.ACTIVE.value,
+                CampaignRow.status.in_([C.ACTIVE.value, C.SCHEDULED.value]),
                 CampaignRow.fanned_out_at.is_(None),
             )
             .order_by(CampaignRow.wake_after)
@@ -448,7 +512,7 @@ class SqlCampaignRepository:
         missing = row.total - named.pop("written")
         if row.fanned_out_at is not None:
             named["gone"] = missing
-        elif row.status in {"active", "paused"}:
+        elif row.status in {"scheduled", "active", "paused"}:
             named["unwritten"] = missing
         else:  # It ended before they were written.
             named["cancelled"] += missing
@@ -477,6 +541,11 @@ class SqlCampaignRepository:
             reason=row.reason,
             version=row.version,
             wake_tries=row.wake_tries,
+            scheduled_at=row.scheduled_at,
+            failure_percent=row.failure_percent,
+            forgiven=row.forgiven,
+            hours=read_hours(row.hours) if row.hours else None,
+            held_until=row.held_until,
             progress=progress,
         )
 

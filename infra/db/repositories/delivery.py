@@ -24,7 +24,8 @@ CLAIM = sql(
         -- Never without its media, whatever became of the hold.
         AND NOT jsonb_path_exists(m.attachments, '$[*] ? (!exists(@.mediaId))')
         AND (m.campaign_id IS NULL OR EXISTS (
-          SELECT FROM campaigns k WHERE k.id = m.campaign_id AND k.status = 'active' FOR SHARE))
+          SELECT FROM campaigns k WHERE k.id = m.campaign_id AND k.status = 'active'
+            AND (k.hours IS NULL OR now() < k.open_until) FOR SHARE))
       FOR NO KEY UPDATE OF m
     )
     UPDATE messages m SET

@@ -44,11 +44,15 @@ WAITS = (
     MessageRow.state == QUEUED,
     MessageRow.hold.is_(None),
 )
-# A message of a campaign waits for its campaign first: resumed, it is found overdue.
+# A message of a campaign waits for its campaign first: let go, it is found overdue.
 GOES = or_(
     MessageRow.campaign_id.is_(None),
     select(CampaignRow.id)
-    .where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.status == "active")
+    .where(
+        CampaignRow.id == MessageRow.campaign_id,
+        CampaignRow.status == "active",
+        or_(CampaignRow.hours.is_(None), CampaignRow.open_until > func.now()),
+    )
     .exists(),
 )
 

@@ -37,6 +37,15 @@ class CampaignRow(Row):
     # When the last message was promised to leave, and why the campaign is not simply going.
     promised_at: Mapped[datetime | None]
     reason: Mapped[str | None]
+    scheduled_at: Mapped[datetime | None]
+    # The hours in which it sends, until when it may now, or until when it is held.
+    hours: Mapped[dict[str, Any] | None]
+    open_until: Mapped[datetime | None]
+    held_until: Mapped[datetime | None]
+    # Paused by itself when so many per cent of what was tried failed.
+    failure_percent: Mapped[int] = mapped_column(server_default="20")
+    # What had failed when somebody resumed it counts no more.
+    forgiven: Mapped[int] = mapped_column(server_default="0")
     # Every recipient has a message from then on.
     fanned_out_at: Mapped[datetime | None]
     wake_after: Mapped[datetime | None]

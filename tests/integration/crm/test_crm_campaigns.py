@@ -1,5 +1,6 @@
 """Campaigns over HTTP on real rows; the workers' part is done in between."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -445,6 +446,145 @@ class TestLife:
         [row] = crm.sql("SELECT id FROM campaigns WHERE public_id = :id", id=active["campaignId"])
         assert (mine, len(waiting)) == (row.id, 2)
         assert isinstance(waiting[0], Waiting)
+
+
+class TestSchedule:
+    def test_it_waits_for_its_time_and_freezes_its_audience_then(self, crm: Crm) -> None:
+        stays, goes = fans(crm, 2)
+        at = datetime.now(UTC) + timedelta(hours=1)
+        body = launch(crm, [stays, goes], "Hi {name}", scheduledAt=at.isoformat()).json
+
+        assert (body["status"], body["totalRecipients"]) == ("scheduled", 2)
+        ends = datetime.fromisoformat(body["estimatedCompletionTime"])
+        assert timedelta(0) < ends - at < timedelta(seconds=30)
+        assert crm.bus.events == []
+        assert crm.services.campaigns.wake_overdue() == 0
+        crm.call("PUT", f"/api/crm/fans/{stays.removeprefix('fan_')}", json={"name": "Renamed"})
+        crm.call("DELETE", f"/api/crm/fans/{goes.removeprefix('fan_')}")
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+
+        assert crm.services.campaigns.wake_overdue() == 1
+        work_off(crm)
+
+        assert [row.text for row in crm.sql("SELECT text FROM messages")] == ["Hi Renamed"]
+        found = crm.get(body["statusUrl"]).json
+        assert (found["status"], found["progress"]["total"]) == ("active", 1)
+        [left_out] = found["targetAudience"]["excluded"]
+        assert (left_out["recipientId"], left_out["code"]) == (goes, "deleted")
+
+    def test_it_is_cancelled_before_its_time(self, crm: Crm) -> None:
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        body = launch(crm, fans(crm, 2), scheduledAt=at).json
+        url = f"{body['statusUrl']}/status"
+        assert crm.call("PUT", url, json={"status": "cancelled"}).json["status"] == "cancelled"
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+        assert crm.services.campaigns.wake_overdue() == 0
+
+    def test_the_past_is_no_time(self, crm: Crm) -> None:
+        answer = launch(crm, fans(crm, 1), scheduledAt="2020-01-01T00:00:00Z")
+        assert answer.status_code == 422
+        assert answer.json["details"][0]["field"] == "scheduledAt"
+
+    def test_nobody_left_by_then_fails_it_with_the_reason(self, crm: Crm) -> None:
+        [fan] = fans(crm, 1)
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        body = launch(crm, [fan], scheduledAt=at).json
+        crm.call("DELETE", f"/api/crm/fans/{fan.removeprefix('fan_')}")
+        crm.sql("UPDATE campaigns SET scheduled_at = now(), wake_after = now()")
+        crm.services.campaigns.wake_overdue()
+        work_off(crm)
+        found = crm.get(body["statusUrl"]).json
+        assert (found["status"], found["reason"]) == (
+            "failed",
+            "recipientIds: nobody is left to write to",
+        )
+
+
+class TestHours:
+    def hours(self, opens_in: float, closes_in: float) -> dict[str, str]:
+        """Hours that open and close so many hours from now."""
+        now = datetime.now(UTC)
+        opens, closes = (now + timedelta(hours=one) for one in (opens_in, closes_in))
+        return {"from": f"{opens:%H:%M}", "to": f"{closes:%H:%M}", "timeZone": "UTC"}
+
+    def test_outside_them_nothing_begins_and_the_promise_knows(self, crm: Crm) -> None:
+        body = launch(crm, fans(crm, 2), hours=self.hours(2, 4)).json
+        work_off(crm)
+
+        ends = datetime.fromisoformat(body["estimatedCompletionTime"])
+        assert ends > datetime.now(UTC) + timedelta(hours=1, minutes=58)
+        found = crm.get(body["statusUrl"]).json
+        assert found["status"] == "active"
+        assert found["reason"].startswith("outside its sending hours: it goes on at ")
+        assert found["estimatedCompletionTime"] == found["promisedCompletionTime"]
+        [first, _] = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is None
+        [view] = crm.services.room.view([ConnectionId(crm.connection)])
+        assert view.waiting == {}
+
+    def test_they_open_and_close_by_themselves(self, crm: Crm) -> None:
+        body = launch(crm, fans(crm, 2), hours=self.hours(2, 4)).json
+        work_off(crm)
+        assert crm.services.campaigns.turn_hours() == 0
+        crm.sql(
+            "UPDATE campaigns SET held_until = now(), hours = cast(:hours AS jsonb)",
+            hours=json.dumps(self.hours(-1, 1)),
+        )
+
+        assert crm.services.campaigns.turn_hours() == 1
+
+        [view] = crm.services.room.view([ConnectionId(crm.connection)])
+        assert view.waiting == {8: 2}
+        [first, _] = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+        crm.sql("UPDATE campaigns SET open_until = now()")
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is None
+        crm.sql("UPDATE campaigns SET open_until = now() + interval '1 hour'")
+        with crm.services.open_unit_of_work() as work:
+            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is not None
+        assert crm.get(body["statusUrl"]).json["reason"] is None
+
+    @pytest.mark.parametrize(
+        ("hours", "field"),
+        [
+            ({"from": "9", "to": "21:00", "timeZone": "UTC"}, "hours.from"),
+            ({"from": "09:00", "to": "25:00", "timeZone": "UTC"}, "hours.to"),
+            ({"from": "09:00", "to": "09:00", "timeZone": "UTC"}, "hours.to"),
+            ({"from": "09:00", "to": "21:00", "timeZone": "Mars/Base"}, "hours.timeZone"),
+            ({"from": "09:00", "to": "21:00", "timeZone": "../etc"}, "hours.timeZone"),
+        ],
+    )
+    def test_hours_that_are_none_are_named(
+        self, crm: Crm, hours: dict[str, str], field: str
+    ) -> None:
+        answer = launch(crm, fans(crm, 1), hours=hours)
+        assert answer.status_code == 422
+        assert [one["field"] for one in answer.json["details"]] == [field]
+
+
+def test_it_pauses_by_itself_when_too_much_fails_and_says_so(crm: Crm) -> None:
+    campaign = launch(crm, fans(crm, 12), failurePercent=50).json
+    work_off(crm)
+    become(crm, "sent", 4)
+    become(crm, "failed", 4)
+    counted(crm)
+    assert crm.get(campaign["statusUrl"]).json["status"] == "active"  # Too few to say.
+    become(crm, "failed", 1)
+    counted(crm)
+
+    found = crm.get(campaign["statusUrl"]).json
+    assert (found["status"], found["reason"]) == (
+        "paused",
+        "5 of 9 failed (55 %): it pauses above 50 %",
+    )
+    [view] = crm.services.room.view([ConnectionId(crm.connection)])
+    assert view.waiting == {}
+    url = f"{campaign['statusUrl']}/status"
+    assert crm.call("PUT", url, json={"status": "active"}).json["reason"] is None
+    become(crm, "sent", 1)
+    counted(crm)
+    assert crm.get(campaign["statusUrl"]).json["status"] == "active"
 
 
 def test_recipients_and_campaigns_are_paged(crm: Crm) -> None:

@@ -105,6 +105,14 @@ class TestWaiting:
         answer = upload(crm, HEADER + JOHN, headers={"Prefer": "handling=lenient, wait=0"})
         assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=0")
 
+    def test_a_parameter_of_another_preference_is_none(self, crm: Crm) -> None:
+        for number, prefer in enumerate(
+            ("handling=lenient; wait=30, wait=0", "wait=0; foo, wait=30")
+        ):
+            text = HEADER + f"fan{number},,,,,\n"
+            answer = upload(crm, text, headers={"Prefer": prefer})
+            assert answer.headers["Preference-Applied"] == "wait=0"
+
     def test_a_fifth_request_does_not_wait(self, crm: Crm) -> None:
         for _ in range(4):
             handlers.WAITING.acquire()

@@ -106,6 +106,8 @@ def test_other_types_are_not_taken(kind: str) -> None:
         (part("file", b"x", "/"), "file"),
         (part("file", b"x", "a.csv") * 2, "file"),
         (part("other", b"x", "a.csv"), "other"),
+        (b"--edge\r\nContent-Disposition: form-data\r\n\r\nx\r\n", "body"),
+        (b"".join(part(f"f{number}", b"x") for number in range(50)), "f0"),
         (part("file", b"x", "a.csv") + part("colour", b"red"), "colour"),
         (part("policy", b"a") * 2 + part("file", b"x", "a.csv"), "policy"),
         (part("policy", b"a" * 17_000) + part("file", b"x", "a.csv"), "policy"),
@@ -117,6 +119,29 @@ def test_parts_that_do_not_belong_there_are_named(body: bytes, field: str) -> No
     found = refused(body + b"--edge--\r\n")
     assert found.status == 422
     assert [one.field for one in found.problems] == [field]
+
+
+def test_nothing_is_read_after_a_part_that_does_not_belong_there() -> None:
+    request = request_of(part("colour", b"red") + part("file", b"x" * 10_000_000, "a.csv"))
+    with pytest.raises(Refusal), read_upload(request, 20_000_000, FIELDS):
+        pass
+
+    assert request.environ["wsgi.input"].taken <= 2 * uploads.PIECE
+
+
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        (r"C:\\Users\\ann\\fans.csv", "fans.csv"),  # a backslash is doubled on the wire
+        ("../../etc/fans.csv", "fans.csv"),
+        ("a\x1b[31mb\x7f\x85\x9b2J.csv", "a[31mb2J.csv"),
+        ("  f\u00e4ns \U0001f600.csv ", "f\u00e4ns \U0001f600.csv"),
+    ],
+)
+def test_of_a_name_the_last_part_stays_without_control_characters(given_: str, kept: str) -> None:
+    body = part("file", b"x", given_) + b"--edge--\r\n"
+    with read_upload(request_of(body), 100, FIELDS) as (found, _):
+        assert found.name == kept
 
 
 @given(st.binary(max_size=200))

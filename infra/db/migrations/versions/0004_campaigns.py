@@ -59,6 +59,19 @@ def upgrade() -> None:
     )
     op.add_column("campaigns", sa.Column("promised_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("campaigns", sa.Column("reason", sa.TEXT(), nullable=True))
+    op.add_column("campaigns", sa.Column("scheduled_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "campaigns", sa.Column("hours", postgresql.JSONB(astext_type=sa.Text()), nullable=True)
+    )
+    op.add_column("campaigns", sa.Column("open_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("campaigns", sa.Column("held_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "campaigns",
+        sa.Column("failure_percent", sa.BigInteger(), server_default="20", nullable=False),
+    )
+    op.add_column(
+        "campaigns", sa.Column("forgiven", sa.BigInteger(), server_default="0", nullable=False)
+    )
     op.add_column(
         "campaigns", sa.Column("fanned_out_at", sa.DateTime(timezone=True), nullable=True)
     )
@@ -130,6 +143,12 @@ def downgrade() -> None:
     op.drop_column("campaigns", "wake_tries")
     op.drop_column("campaigns", "wake_after")
     op.drop_column("campaigns", "fanned_out_at")
+    op.drop_column("campaigns", "forgiven")
+    op.drop_column("campaigns", "failure_percent")
+    op.drop_column("campaigns", "held_until")
+    op.drop_column("campaigns", "open_until")
+    op.drop_column("campaigns", "hours")
+    op.drop_column("campaigns", "scheduled_at")
     op.drop_column("campaigns", "reason")
     op.drop_column("campaigns", "promised_at")
     op.drop_column("campaigns", "total")
