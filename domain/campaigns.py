@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain.connections import ConnectionId
-from domain.errors import FieldProblem, Invalid
+from domain.errors import FieldProblem, IllegalTransition, Invalid
 from domain.fans import FanId, parse_recipient
 from domain.users import OwnerId, UserId
 
@@ -47,6 +47,12 @@ TRANSITIONS: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
 }
 # Its messages may still move.
 OPEN = frozenset({C.ACTIVE, C.PAUSED})
+# What a person may ask for, and from where; the rest of TRANSITIONS happens by itself.
+ASKED: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
+    C.PAUSED: frozenset({C.ACTIVE}),
+    C.ACTIVE: frozenset({C.PAUSED}),
+    C.CANCELLED: frozenset({C.SCHEDULED, C.ACTIVE, C.PAUSED}),
+}
 
 
 class Exclusion(StrEnum):
@@ -59,6 +65,12 @@ class Exclusion(StrEnum):
     LISTED = "is on an exclude list"
     NO_NAME = "has no name for {name}: write {name|something else}"
     TOO_LONG = "the text would be too long with this name"
+
+
+def check_transition(old: CampaignStatus, new: CampaignStatus) -> None:
+    """Raise IllegalTransition unless the table has it."""
+    if new not in TRANSITIONS[old]:
+        raise IllegalTransition(f"a campaign that is {old} cannot become {new}")
 
 
 @dataclass(frozen=True)
@@ -250,6 +262,11 @@ class Campaign:
     hours: Hours | None = None
     held_until: datetime | None = None
     progress: Progress = field(default_factory=Progress)
+
+    @property
+    def is_over(self) -> bool:
+        """Every recipient has a message, and none of them may still move by itself."""
+        return self.fanned_out_at is not None and self.progress.is_done
 
     def too_many_failed(self) -> str | None:
         """What to say when more than the limit of what was tried failed, but for what had failed

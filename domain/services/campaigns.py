@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from domain.campaigns import (
+    ASKED,
     NAME_MAX,
     OPEN,
     SCHEDULED_MAX,
-    TRANSITIONS,
     Audience,
     Campaign,
     CampaignId,
@@ -27,6 +27,7 @@ from domain.campaigns import (
     Hours,
     Recipient,
     audience_of,
+    check_transition,
     rendered,
 )
 from domain.connections import ConnectionId
@@ -413,18 +414,24 @@ class CampaignService:
         """Write a campaign's metrics from its rows, complete it when nothing is left, and pause it
         when too much of it fails. Resumed, what had failed by then is forgiven."""
         with self._open() as work:
-            campaign = work.campaigns.count(campaign_id)
-            if campaign is None:
+            counted = work.campaigns.count(campaign_id)
+            work.commit()
+        if counted is None or not (counted.is_over or counted.too_many_failed()):
+            return
+        pauses = False
+        with self._open() as work:
+            # Only now is it held, while claims wait: few counts come to this.
+            campaign = work.campaigns.lock(campaign_id)
+            if campaign is None or campaign.status is not CampaignStatus.ACTIVE:
                 return
-            is_over = campaign.fanned_out_at is not None and campaign.progress.is_done
             failing = campaign.too_many_failed()
-            pauses = bool(failing) and not is_over and campaign.status is CampaignStatus.ACTIVE
-            if campaign.status is CampaignStatus.ACTIVE and is_over:
+            if campaign.is_over:
                 work.campaigns.set_status(campaign_id, CampaignStatus.COMPLETED)
                 work.emit(_event(CampaignCompleted(campaign_id=campaign_id), campaign))
-            elif pauses:
+            elif failing:
                 work.campaigns.set_status(campaign_id, CampaignStatus.PAUSED, failing)
-            connections = work.campaigns.connections(campaign_id) if pauses else ()
+                pauses = True
+            connections = work.campaigns.connections(campaign_id)
             work.commit()
         if pauses:
             self._tell_room(campaign_id, connections, LaneVerb.PAUSE)
@@ -499,11 +506,12 @@ class CampaignService:
         def deed(work: UnitOfWork) -> str:
             campaign = self._locked(work, caller, public_id)
             if campaign.status is not status:
-                if status not in TRANSITIONS[campaign.status]:
+                if campaign.status not in ASKED[status]:
                     raise Conflict(
                         f"it is {campaign.status} and cannot become {status}",
                         code=f"campaign_{campaign.status}",
                     )
+                check_transition(campaign.status, status)
                 work.campaigns.set_status(campaign.id, status)
                 action = f"campaign.{VERBS[status]}"
                 work.audit.add(caller, action, "campaign", str(public_id))

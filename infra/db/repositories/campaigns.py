@@ -484,21 +484,14 @@ class SqlCampaignRepository:
 
     def count(self, campaign_id: CampaignId) -> Campaign | None:
         mark = self._session.scalar(sql(f"SELECT {MARK}"))  # a constant of ours
-        row = self._session.scalar(
-            select(CampaignRow)
-            .where(CampaignRow.id == campaign_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
-        if row is None:
-            return None
-        campaign = self._campaign_of(row)
-        self._set(
-            campaign_id,
-            metrics=metrics_of(campaign.progress),
-            counted_to=mark,
-            counted_at=func.now(),
-        )
+        campaign = self.by_id(campaign_id)
+        if campaign is not None:
+            self._set(
+                campaign_id,
+                metrics=metrics_of(campaign.progress),
+                counted_to=mark,
+                counted_at=func.now(),
+            )
         return campaign
 
     def _set(self, campaign_id: CampaignId, **values: Any) -> None:

@@ -411,6 +411,18 @@ class TestLife:
         assert states(crm) == {}
         assert crm.get(campaign["statusUrl"]).json["progress"]["cancelled"] == 3
 
+    def test_only_a_paused_one_is_resumed(self, crm: Crm) -> None:
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        scheduled = launch(crm, fans(crm, 1), scheduledAt=at).json
+        over = launch(crm, fans(crm, 1)).json
+        work_off(crm)
+        become(crm, "sent")
+        counted(crm)
+        for campaign, status in ((scheduled, "scheduled"), (over, "completed")):
+            url = f"{campaign['statusUrl']}/status"
+            answer = crm.call("PUT", url, json={"status": "active"})
+            assert (answer.status_code, answer.json["code"]) == (409, f"campaign_{status}")
+
     def test_what_failed_is_tried_again(self, crm: Crm) -> None:
         campaign = launch(crm, fans(crm, 3)).json
         work_off(crm)
