@@ -231,6 +231,15 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What a message must know of its campaign to say why it waits."""
+
+    status: CampaignStatus
+    reason: str | None
+    held_until: datetime | None
+
+
+@dataclass(frozen=True)
 class Campaign:
     """A campaign as stored."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.campaigns import CampaignStatus, Standing
 from domain.connections import Connection, ConnectionState
 from domain.media import remedy_of
 from domain.messages import Delay, Hold, Message, Outcome, State
@@ -25,6 +26,8 @@ class WaitReason(StrEnum):
     STARTING = "starting"
     MEDIA = "media"
     DISABLED = "disabled"
+    CAMPAIGN_PAUSED = "campaign_paused"
+    SENDING_HOURS = "sending_hours"
     CONNECTION_PAUSED = "connection_paused"
     CONNECTION_AUTH = "paused_auth"
     CONNECTION_QUOTA = "paused_quota"
@@ -111,6 +114,7 @@ def waiting_notice(wait: Wait) -> Notice:
     remedies = {
         WaitReason.UNPROVEN: "look into the chat, then choose: it was sent, or send again",
         WaitReason.MEDIA: "nothing to do: it goes when its media are ready",
+        WaitReason.CAMPAIGN_PAUSED: "resume the campaign, or cancel this message",
         WaitReason.DISABLED: "an operator has switched sending off: nothing is lost",
     }
     return Notice(WAITING, wait.text, remedies.get(wait.reason, "nothing to do"))
@@ -128,6 +132,7 @@ def explain_wait(
     ahead: int | None,
     *,
     enabled: bool,
+    campaign: Standing | None = None,
 ) -> Wait | None:
     """Why this message is not sent yet; None once it is, or never will be.
 
@@ -145,7 +150,22 @@ def explain_wait(
     if connection.state is not ConnectionState.ACTIVE:
         reason, text = _PAUSES[connection.state]
         return Wait(reason, text)
+    if campaign is not None and (wait := _explain_campaign(campaign)):
+        return wait
     return _explain_pace(message, view, ahead)
+
+
+def _explain_campaign(campaign: Standing) -> Wait | None:
+    if campaign.status is CampaignStatus.PAUSED:
+        why = f": {campaign.reason}" if campaign.reason else ""
+        return Wait(WaitReason.CAMPAIGN_PAUSED, f"its campaign is paused{why}")
+    if campaign.held_until is not None:
+        return Wait(
+            WaitReason.SENDING_HOURS,
+            "it is outside the hours in which its campaign sends",
+            campaign.held_until,
+        )
+    return None
 
 
 def _explain_media(message: Message) -> Wait:

@@ -13,6 +13,7 @@ from domain.campaigns import (
     Candidate,
     Hours,
     Recipient,
+    Standing,
 )
 from domain.connections import ConnectionId
 from domain.fans import FanId
@@ -100,6 +101,10 @@ class CampaignRepository(Protocol):
         ...
 
     def by_id(self, campaign_id: CampaignId) -> Campaign | None: ...
+
+    def standing(self, campaign_id: CampaignId) -> Standing:
+        """Whether its messages may go, without counting any."""
+        ...
 
     def page(
         self,

@@ -44,13 +44,17 @@ class ReportReader:
                 raise NotFound("no such message")
             attempts = work.messages.attempts(message.id)
             connection = work.connections.by_id(message.connection_id)
+            campaign_id = message.campaign_id
+            campaign = work.campaigns.standing(campaign_id) if campaign_id else None
         assert connection is not None
         view, place = self._look(message)
         ahead = None
         if place:
             ahead, slot_ms = place
             message = replace(message, estimated_send_at=instant(slot_ms))
-        wait = notices.explain_wait(message, connection, view, ahead, enabled=self._rules.enabled)
+        wait = notices.explain_wait(
+            message, connection, view, ahead, enabled=self._rules.enabled, campaign=campaign
+        )
         notice = notices.notice_of(message, wait)
         return MessageReport(message, wait, notice, attempts)
 

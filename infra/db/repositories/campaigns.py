@@ -19,6 +19,7 @@ from domain.campaigns import (
     Candidate,
     Progress,
     Recipient,
+    Standing,
     read_hours,
 )
 from domain.campaigns import CampaignStatus as C  # as the domain calls it
@@ -290,6 +291,14 @@ class SqlCampaignRepository:
             .execution_options(populate_existing=True)
         )
         return self._campaign_of(row) if row else None
+
+    def standing(self, campaign_id: CampaignId) -> Standing:
+        row = self._session.execute(
+            select(CampaignRow.status, CampaignRow.reason, CampaignRow.held_until).where(
+                CampaignRow.id == campaign_id
+            )
+        ).one()
+        return Standing(CampaignStatus(row.status), row.reason, row.held_until)
 
     def page(
         self,

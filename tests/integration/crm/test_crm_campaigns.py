@@ -370,6 +370,9 @@ class TestLife:
             assert work.messages.claim(MessageId(ids[0]), timedelta(seconds=60)) is None
         [view] = crm.services.room.view([ConnectionId(crm.connection)])
         assert view.waiting == {}
+        [one] = crm.sql("SELECT public_id FROM messages WHERE id = :id", id=ids[0])
+        wait = crm.get(f"/api/onlyfans/messages/{one.public_id}").json["wait"]
+        assert (wait["reason"], wait["text"]) == ("campaign_paused", "its campaign is paused")
         crm.sql("UPDATE messages SET wake_after = now() WHERE state = 'queued'")
         crm.services.healing.heal()
 
@@ -529,11 +532,13 @@ class TestHours:
         assert found["status"] == "active"
         assert found["reason"].startswith("outside its sending hours: it goes on at ")
         assert found["estimatedCompletionTime"] == found["promisedCompletionTime"]
-        [first, _] = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+        [first, _] = crm.sql("SELECT id, public_id FROM messages ORDER BY id")
         with crm.services.open_unit_of_work() as work:
-            assert work.messages.claim(MessageId(first), timedelta(seconds=60)) is None
+            assert work.messages.claim(MessageId(first.id), timedelta(seconds=60)) is None
         [view] = crm.services.room.view([ConnectionId(crm.connection)])
         assert view.waiting == {}
+        wait = crm.get(f"/api/onlyfans/messages/{first.public_id}").json["wait"]
+        assert (wait["reason"], wait["until"]) == ("sending_hours", found["heldUntil"])
 
     def test_they_open_and_close_by_themselves(self, crm: Crm) -> None:
         body = launch(crm, fans(crm, 2), hours=self.hours(2, 4)).json
