@@ -17,6 +17,7 @@ from werkzeug.routing import IntegerConverter
 
 from api import auth, bodies, context, documents, errors, limits, metrics
 from api.audit import audit
+from api.campaigns import campaigns
 from api.closing import ENDS, closing, leaves_body
 from api.connections import connections
 from api.conversations import conversations
@@ -121,6 +122,7 @@ def create_app(
         webhooks,
         monitoring,
         imports,
+        campaigns,
         screening,
         team,
         keys,

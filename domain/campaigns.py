@@ -1,9 +1,20 @@
-"""Campaigns: one text to many fans. Here only what the delivery of a message must know of one."""
+"""Campaigns: one text to many fans, whoever they are frozen when it starts."""
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
+from uuid import UUID
+
+from domain.connections import ConnectionId
+from domain.fans import FanId
+from domain.users import OwnerId, UserId
 
 CampaignId = NewType("CampaignId", int)
+
+NAME_MAX = 255
 
 
 class CampaignStatus(StrEnum):
@@ -16,3 +27,144 @@ class CampaignStatus(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+
+
+C = CampaignStatus
+# The one table of what may follow what. `completed -> active` is a retry of what failed.
+TRANSITIONS: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
+    C.DRAFT: frozenset({C.SCHEDULED, C.ACTIVE, C.CANCELLED}),
+    C.SCHEDULED: frozenset({C.ACTIVE, C.CANCELLED}),
+    C.ACTIVE: frozenset({C.PAUSED, C.COMPLETED, C.CANCELLED, C.FAILED}),
+    C.PAUSED: frozenset({C.ACTIVE, C.CANCELLED}),
+    C.COMPLETED: frozenset({C.ACTIVE}),
+    C.CANCELLED: frozenset(),
+    C.FAILED: frozenset(),
+}
+# Its messages may still move.
+OPEN = frozenset({C.ACTIVE, C.PAUSED})
+
+
+class Exclusion(StrEnum):
+    """Why somebody who was asked for gets no message; the value is for people."""
+
+    UNKNOWN = "there is no such fan"
+    DELETED = "the fan is deleted"
+    NOT_LINKED = "the fan is not linked to a connected account"
+    DISCONNECTED = "the fan's account is disconnected"
+    LISTED = "is on an exclude list"
+    NO_NAME = "has no name for {name}: write {name|something else}"
+    TOO_LONG = "the text would be too long with this name"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fan who may be written to, with what decides whether it is possible."""
+
+    fan_id: FanId
+    name: str
+    handle: str
+    connection_id: ConnectionId | None
+    is_linked: bool
+    is_deleted: bool = False
+    is_disconnected: bool = False
+
+    @property
+    def has_name(self) -> bool:
+        """A name that only repeats the handle is none that one would address somebody by."""
+        return self.name.strip() != self.handle.removeprefix("@")
+
+
+NAME_PLACE = re.compile(r"\{name(?:\|([^{}]*))?\}")
+
+
+def rendered(text: str, candidate: Candidate) -> str | None:
+    """The text for one fan: `{name}` becomes the fan's name, `{name|you}` the words after the bar
+    for a fan without one. None: the text needs a name and the fan has none."""
+    missing = False
+
+    def name(place: re.Match[str]) -> str:
+        nonlocal missing
+        if candidate.has_name:
+            return candidate.name
+        missing = missing or place[1] is None
+        return place[1] or ""
+
+    text = NAME_PLACE.sub(name, text)
+    return None if missing else text
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Whom a campaign was asked to reach: fans and segments, less other fans and segments."""
+
+    recipient_ids: tuple[FanId, ...] = ()
+    segment_ids: tuple[int, ...] = ()
+    exclude_ids: tuple[FanId, ...] = ()
+    exclude_segment_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """One fan of a frozen audience, with the text that it gets and when it was promised."""
+
+    fan_id: FanId
+    connection_id: ConnectionId
+    text: str
+    promised_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A campaign's recipients by what became of their message, counted from rows. `gone` had a
+    place in the audience and were deleted or unlinked before their message was written."""
+
+    total: int = 0
+    sent: int = 0  # delivered ones included
+    delivered: int = 0
+    queued: int = 0
+    sending: int = 0
+    failed: int = 0
+    unknown: int = 0
+    cancelled: int = 0
+    unwritten: int = 0
+    gone: int = 0
+    purchased: int = 0
+    gross_cents: int = 0
+    net_cents: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.queued + self.sending + self.unwritten
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.waiting or self.unknown)
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign as stored."""
+
+    id: CampaignId
+    public_id: UUID
+    owner_id: OwnerId
+    actor_id: UserId | None
+    name: str
+    status: CampaignStatus
+    content: str
+    media_urls: tuple[str, ...]
+    price_cents: int | None
+    priority: int
+    metadata: Mapping[str, Any]
+    audience: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    total: int
+    created_at: datetime
+    promised_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    fanned_out_at: datetime | None = None
+    reason: str | None = None
+    version: int = 1
+    wake_tries: int = 0
+    progress: Progress = field(default_factory=Progress)

@@ -93,6 +93,24 @@ class MediaRequested(Payload):
     message_id: int
 
 
+class CampaignStarted(Payload):
+    """A campaign has an audience whose messages are to be written."""
+
+    campaign_id: int
+
+
+class CampaignProgressed(Payload):
+    """A message of a campaign changed: its metrics are to be counted anew."""
+
+    campaign_id: int
+
+
+class CampaignCompleted(Payload):
+    """Nothing of a campaign is left to do."""
+
+    campaign_id: int
+
+
 class CsvUploaded(Payload):
     """A file was stored to be imported, or to be tried in a dry run."""
 
@@ -136,6 +154,9 @@ class Event:
         UnsendRequested,
         ConversationRead,
         MediaRequested,
+        CampaignStarted,
+        CampaignProgressed,
+        CampaignCompleted,
         CsvUploaded,
         ImportUndoRequested,
         PlatformEventReceived,

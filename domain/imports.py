@@ -4,7 +4,7 @@ Every upload is a row whose state says what is left to do. Its counts are always
 total = inserted + updated + skipped + failed (a check of the database, too).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -63,6 +63,16 @@ def check_transition(old: ImportState, new: ImportState) -> None:
     """Raise IllegalTransition unless the table has it."""
     if new not in TRANSITIONS[old]:
         raise IllegalTransition(f"an import that is {old} cannot become {new}")
+
+
+# What our own error files add to the header of the file, at its end.
+ERROR_COLUMNS = ("Line", "Reason")
+
+
+def own_header(header: Sequence[str]) -> tuple[str, ...]:
+    """A header without what our error files added to it."""
+    added = len(ERROR_COLUMNS)
+    return tuple(header[:-added] if tuple(header[-added:]) == ERROR_COLUMNS else header)
 
 
 class Policy(StrEnum):

@@ -16,6 +16,7 @@ from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
 from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
+from domain.services.campaigns import CampaignService
 from domain.services.connections import ConnectionService
 from domain.services.conversations import ConversationService
 from domain.services.delivery import DeliveryService
@@ -119,6 +120,7 @@ class Services:
     inbound: InboundService
     importing: ImportingService
     imports: ImportService
+    campaigns: CampaignService
     money: MoneyService
     conversations: ConversationService
     threads: ThreadService
@@ -215,6 +217,14 @@ def build(
         lease=timedelta(seconds=settings.import_lease_seconds),
     )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
+    campaigns = CampaignService(
+        open_unit_of_work,
+        room=room,
+        media=media,
+        rules=rules,
+        journal=journal,
+        max_recipients=settings.bulk_max_recipients,
+    )
     connections = ConnectionService(open_unit_of_work, room, rules, accounts)
     inbound = InboundService(
         open_unit_of_work,
@@ -293,10 +303,13 @@ def build(
         inbound=inbound,
         importing=importing,
         imports=ImportService(open_unit_of_work, files),
+        campaigns=campaigns,
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={
             "media": media.wake_overdue,
+            "campaigns": campaigns.wake_overdue,
+            "campaign_progress": campaigns.announce_progress,
             "imports": importing.wake_overdue,
             "import_files": importing.forget_files,
             "platform_events": inbound.wake_events,

@@ -9,11 +9,23 @@ from infra.logging import configure_logging
 from infra.settings import QUEUES, Settings, load_settings_or_exit
 from infra.wiring import Services, serve_metrics
 from infra.wiring import build as build_services
-from workers import conversations, delivery, imports, inbound, media, probe, sync, unsending
+from workers import (
+    campaigns,
+    conversations,
+    delivery,
+    imports,
+    inbound,
+    media,
+    probe,
+    sync,
+    unsending,
+)
 
 # Who brings the tasks of a queue; every queue also answers the probe.
 REGISTER: dict[str, tuple[Callable[[QueueWorker, Services], None], ...]] = {
     "messages": (delivery.register, unsending.register),
+    "campaigns": (campaigns.register,),
+    "metrics": (campaigns.register_metrics,),
     "imports": (media.register, imports.register),
     "inbound": (inbound.register, sync.register, conversations.register),
 }

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator
 from api.schemas import imports as schemas
 from api.views.fans import camel
 from domain.csv_rows import GUARDED
-from domain.imports import BadRow, Column, FileFormat, Import, ImportState, RowProblem, SavedMapping
+from domain.imports import (
+    ERROR_COLUMNS,
+    BadRow,
+    Column,
+    FileFormat,
+    Import,
+    ImportState,
+    RowProblem,
+    SavedMapping,
+    own_header,
+)
 from domain.paging import Page
 from domain.repositories import KeptFan, PreviewLine
 from domain.services.imports import ImportReport
@@ -64,8 +74,10 @@ def brief(one: Import) -> schemas.Brief:
 
 
 def _progress(one: Import) -> schemas.Progress:
+    # While it runs, the last lines that were read may not be written yet.
+    most = 99 if one.state in {ImportState.PENDING, ImportState.RUNNING} else 100
     done = one.state is ImportState.COMPLETED
-    percent = 100 if done else min(99, 100 * one.bytes_done // max(one.file_bytes, 1))
+    percent = 100 if done else min(most, 100 * one.bytes_done // max(one.file_bytes, 1))
     return schemas.Progress(percent=percent, bytes_read=one.bytes_done, rows=one.counts.total)
 
 
@@ -156,16 +168,19 @@ def mapping(one: SavedMapping) -> schemas.MappingView:
 
 def error_file(one: Import, rows: Iterable[BadRow]) -> Iterator[str]:
     """The failed lines with their own cells, the line and the reason, as a file that can be mended
-    and imported again. No cell of it is run as a formula by a spreadsheet."""
+    and imported again. Cells beyond the header come after the reason, so that none is lost and the
+    line is still refused until it is mended. The line and the reason of a file that came from here
+    make room for the new ones. No cell is run as a formula by a spreadsheet."""
     header = one.format.header if one.format else ()
-    yield BOM + _line([*header, "Line", "Reason"])
+    own = own_header(header)
+    yield BOM + _line([*own, *ERROR_COLUMNS])
     for row in rows:
-        cells = [*row.cells, *[""] * (len(header) - len(row.cells))]
+        cells = [*row.cells[: len(own)], *[""] * (len(own) - len(row.cells))]
         reasons = "; ".join(
             f"{problem.column}: {problem.text}" if problem.column else problem.text
             for problem in row.problems
         )
-        yield _line([*cells[: len(header)], str(row.line), reasons])
+        yield _line([*cells, str(row.line), reasons, *row.cells[len(header) :]])
 
 
 def _line(cells: list[str]) -> str:

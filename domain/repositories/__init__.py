@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
+from domain.repositories.campaigns import CampaignRepository, Delivery, NewCampaign, Written
 from domain.repositories.conversations import ConversationRepository, ReadMark
 from domain.repositories.fans import (
     FanChange,
@@ -70,8 +71,10 @@ __all__ = [
     "AuditLine",
     "AuditRepository",
     "BannedWordRepository",
+    "CampaignRepository",
     "ConnectionRepository",
     "ConversationRepository",
+    "Delivery",
     "DepartureRepository",
     "Doubtful",
     "Duplicate",
@@ -93,6 +96,7 @@ __all__ = [
     "MergeId",
     "MergeRepository",
     "MessageRepository",
+    "NewCampaign",
     "NewImport",
     "NewPlatformEvent",
     "Once",
@@ -123,6 +127,7 @@ __all__ = [
     "UnsendingRepository",
     "Unsettled",
     "UserRepository",
+    "Written",
 ]
 
 
@@ -157,6 +162,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     purchases: PurchaseRepository
     transactions: TransactionRepository
     imports: ImportRepository
+    campaigns: CampaignRepository
 
     def __enter__(self) -> Self: ...
 

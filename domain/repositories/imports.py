@@ -238,7 +238,8 @@ class ImportRepository(Protocol):
     def mapping_for(
         self, owner_id: OwnerId, header: Sequence[str]
     ) -> Mapping[Column, str | None] | None:
-        """The columns saved for files with these headers, in any order and case."""
+        """The columns saved for files with these headers, in any order and case; our error files
+        count as the files that their lines come from."""
         ...
 
     def save_mapping(

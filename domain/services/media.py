@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from domain.connections import ConnectionId, ConnectionState
 from domain.errors import Unavailable
 from domain.media import (
     BACKOFF,
@@ -38,6 +39,8 @@ from domain.services.rules import SendingRules
 from domain.services.wake_ups import wake_up
 
 PASS_LIMIT = 500
+# Where the gateway takes uploads.
+STAGES = (ConnectionState.ACTIVE, ConnectionState.PAUSED)
 # While another worker uploads the same content.
 UPLOADING = timedelta(seconds=2)
 # A gateway that asks us to slow down uses no try.
@@ -54,6 +57,14 @@ class Pause(Enum):
 
     ELSEWHERE = "elsewhere"  # another worker uploads one of the files
     TIME = "time"  # the task has run long enough
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Where files go: an account's own."""
+
+    connection_id: ConnectionId
+    account: Account
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class MediaService:
         if staging is None:
             return
         try:
-            attachments = self._files(staging)
+            attachments = self._files(vault_of(staging), staging.message.attachments)
         except FileRefused as problem:
             self._fail(staging, "media_refused", str(problem))
         except MediaUnavailable as problem:
@@ -140,24 +151,54 @@ class MediaService:
             else:
                 self._let_go(staging, attachments)
 
+    def shelve(
+        self, connection_id: ConnectionId, attachments: Sequence[Attachment]
+    ) -> Sequence[Attachment] | None:
+        """The attachments with their ids in one account's vault, put there if they are not there
+        yet; None when that has to wait. Raises FileRefused for one that will never do, and
+        MediaUnavailable and PlatformUnavailable, after which another try may succeed."""
+        with self._open() as work:
+            connection = work.connections.by_id(connection_id)
+            if connection is None or connection.state not in STAGES:
+                return None
+            account = work.accounts.of(connection_id)
+        try:
+            found = self._files(Vault(connection_id, account), attachments)
+        except PlatformRefused as problem:
+            if problem.outcome is Outcome.REFUSED:
+                raise FileRefused(f"the platform: {problem.detail}") from problem
+            self._pause(connection_id, problem)
+            return None
+        return None if isinstance(found, Pause) else found
+
+    def _pause(self, connection_id: ConnectionId, problem: PlatformRefused) -> None:
+        """A lost login or empty credits pause the connection; the room is told later."""
+        pauses = RULES[problem.outcome].pauses
+        if pauses is not None:
+            with self._open() as work:
+                work.connections.set_state(connection_id, pauses, problem.detail)
+                work.commit()
+
     def _lease(self) -> timedelta:
         """How long one file may take from its first byte here to its id in the vault."""
         return 2 * self._upload_deadline + LEASE_SLACK
 
     # One file after another
 
-    def _files(self, staging: Staging) -> Sequence[Attachment] | Pause:
+    def _files(
+        self, vault: Vault, attachments: Sequence[Attachment]
+    ) -> Sequence[Attachment] | Pause:
         """The attachments with their vault ids."""
         started = self._monotonic()
         ready: dict[str, Ready] = {}
         elsewhere = False
-        for number, attachment in enumerate(staging.message.attachments, start=1):
+        for number, attachment in enumerate(attachments, start=1):
             url = attachment.url
             if url in ready:
                 continue
             if self._monotonic() - started > BEGIN_WITHIN.total_seconds():
                 return Pause.TIME
-            found = self._file(staging, url, number)
+            found = self._file(vault, url, number)
             if found is None:
                 elsewhere = True
             else:
@@ -166,12 +207,12 @@ class MediaService:
             return Pause.ELSEWHERE
         return [
             replace(one, type=ready[one.url].kind, media_id=ready[one.url].vault_id)
-            for one in staging.message.attachments
+            for one in attachments
         ]
 
-    def _file(self, staging: Staging, url: str, number: int) -> Ready | None:
+    def _file(self, vault: Vault, url: str, number: int) -> Ready | None:
         """One file in the vault; None while another worker puts it there."""
-        connection_id = staging.message.connection_id
+        connection_id = vault.connection_id
         url_hash = hashlib.sha256(url.encode()).hexdigest()
         with self._open() as work:
             known = work.media.known(connection_id, url_hash, SOURCE_KEPT)
@@ -189,7 +230,7 @@ class MediaService:
                     )
                     work.media.remember(connection_id, url_hash, media.id)
                     work.commit()
-                return _ready(media) if media.lease is None else self._put(staging, media, fetched)
+                return _ready(media) if media.lease is None else self._put(vault, media, fetched)
         except MediaRefused as problem:
             self._journal.note("media_refused", host=host_of(url), fault=problem.fault.name.lower())
             raise FileRefused(f"file {number}: {problem.fault}") from problem
@@ -197,12 +238,11 @@ class MediaService:
             self._journal.note("media_unavailable", host=host_of(url))
             raise MediaUnavailable(f"file {number}: {problem}") from problem
 
-    def _put(self, staging: Staging, media: StoredMedia, fetched: FetchedMedia) -> Ready:
+    def _put(self, vault: Vault, media: StoredMedia, fetched: FetchedMedia) -> Ready:
         """Upload a file whose lease is ours."""
-        account = Account(staging.account_id, staging.access_key)
         try:
             vault_id = self._accounts.upload(
-                account, fetched.file, fetched.name, self._upload_deadline
+                vault.account, fetched.file, fetched.name, self._upload_deadline
             )
         except (PlatformRefused, PlatformUnavailable):
             with self._open() as work:
@@ -214,7 +254,7 @@ class MediaService:
             work.commit()
         self._journal.note(
             "media_stored",
-            connectionId=staging.message.connection_id,
+            connectionId=vault.connection_id,
             mediaId=media.id,
             kind=fetched.kind,
             bytes=fetched.size,
@@ -298,6 +338,12 @@ class MediaService:
             # A room that does not hear it hands out permits, which the claim refuses.
             with contextlib.suppress(RoomUnavailable):
                 self._room.admit(self._rules.pace(connection), [])
+
+
+def vault_of(staging: Staging) -> Vault:
+    """The vault of the message's account."""
+    account = Account(staging.account_id, staging.access_key)
+    return Vault(staging.message.connection_id, account)
 
 
 def _ready(media: StoredMedia) -> Ready | None:

@@ -7,6 +7,9 @@ An event has one route; only the probe visits every queue. To add one: a line he
 from dataclasses import dataclass
 
 from domain.events import (
+    CampaignCompleted,
+    CampaignProgressed,
+    CampaignStarted,
     ConversationRead,
     CsvUploaded,
     ImportUndoRequested,
@@ -38,6 +41,9 @@ ROUTES = (
     Route(UnsendRequested, "unsend_message", "messages"),
     Route(ConversationRead, "tell_read", "inbound"),
     Route(MediaRequested, "stage_media", "imports"),
+    Route(CampaignStarted, "fan_out_campaign", "campaigns"),
+    Route(CampaignProgressed, "count_campaign", "metrics"),
+    Route(CampaignCompleted, "close_campaign", "metrics"),
     Route(CsvUploaded, "import_csv", "imports"),
     Route(ImportUndoRequested, "undo_import", "imports"),
     Route(PlatformEventReceived, "handle_platform_event", "inbound"),

@@ -22,6 +22,7 @@ from domain.repositories import (
     ApiKeyRepository,
     AuditRepository,
     BannedWordRepository,
+    CampaignRepository,
     ConnectionRepository,
     ConversationRepository,
     DepartureRepository,
@@ -51,6 +52,7 @@ from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
+from infra.db.repositories.campaigns import SqlCampaignRepository
 from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
@@ -111,6 +113,7 @@ class SqlUnitOfWork:
     purchases: PurchaseRepository
     transactions: TransactionRepository
     imports: ImportRepository
+    campaigns: CampaignRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -148,6 +151,7 @@ class SqlUnitOfWork:
         self.purchases = SqlPurchaseRepository(self._session)
         self.transactions = SqlTransactionRepository(self._session)
         self.imports = SqlImportRepository(self._session)
+        self.campaigns = SqlCampaignRepository(self._session)
         return self
 
     def __exit__(

@@ -12,6 +12,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with System(tmp_path_factory.mktemp("fragile"), FAST) as running:
+        # So that several calls are on their way whenever something ends.
+        running.platform("POST", "settings", {"latencyMs": 200})
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def faultless(request: pytest.FixtureRequest) -> Iterator[None]:
     """The platform fails only in the test that asked for it."""

@@ -2,27 +2,19 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from running import eventually
-from system import ACCEPTED, FAST, Account, System, over_limit
+from system import ACCEPTED, Account, System, over_limit
 
 pytestmark = pytest.mark.fault
 
 PROCESSES = ["web", "pacer", "worker-messages", "redis", "postgres", "aws"]
 DISTURBANCES = 10
 MESSAGES = 300
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with System(tmp_path_factory.mktemp("fragile"), FAST) as running:
-        # So that several calls are on their way whenever something ends.
-        running.platform("POST", "settings", {"latencyMs": 200})
-        yield running
 
 
 def kill(system: System, name: str) -> None:

@@ -86,6 +86,7 @@ ERASE = (
       SELECT DISTINCT connection_id, platform_user_id FROM fans WHERE id = ANY(:fans)
         AND connection_id IS NOT NULL AND platform_user_id IS NOT NULL
       ON CONFLICT (connection_id, platform_user_id) DO UPDATE SET erased_at = now()""",
+    "UPDATE campaign_recipients SET text = '' WHERE fan_id = ANY(:fans)",
     # What files said of the fan: of a dry run, and their first lines. A worker locks its import and
     # then fans, so one that is at work is left alone.
     """DELETE FROM import_previews p USING imports i, fans f

@@ -27,6 +27,7 @@ from domain.imports import (
     SavedMapping,
     UndoCounts,
     format_of_record,
+    own_header,
     read_options,
 )
 from domain.paging import TOTAL_MAX, Page
@@ -392,8 +393,9 @@ def _announced() -> dict[str, Any]:
 
 
 def header_hash(header: Sequence[str]) -> str:
-    """Equal for the same headers in any order and case."""
-    same = sorted(" ".join(name.casefold().split()) for name in header)
+    """Equal for the same headers in any order and case; a file of failed lines has the headers of
+    the file that they come from."""
+    same = sorted(" ".join(name.casefold().split()) for name in own_header(header))
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 

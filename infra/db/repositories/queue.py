@@ -31,6 +31,7 @@ from infra.db.repositories.rows import (
     waiting_of,
 )
 from infra.db.tables import (
+    CampaignRow,
     ConnectionRow,
     FanRow,
     MessageRow,
@@ -42,6 +43,13 @@ REBUILD_BATCH = 1000
 WAITS = (
     MessageRow.state == QUEUED,
     MessageRow.hold.is_(None),
+)
+# A message of a campaign waits for its campaign first: resumed, it is found overdue.
+GOES = or_(
+    MessageRow.campaign_id.is_(None),
+    select(CampaignRow.id)
+    .where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.status == "active")
+    .exists(),
 )
 
 
@@ -152,7 +160,7 @@ class SqlQueueRepository:
             while True:
                 batch = self._session.scalars(
                     select(MessageRow)
-                    .where(MessageRow.connection_id == row.id, MessageRow.id > last, *WAITS)
+                    .where(MessageRow.connection_id == row.id, MessageRow.id > last, *WAITS, GOES)
                     .order_by(MessageRow.id)
                     .limit(REBUILD_BATCH)
                 ).all()
@@ -202,7 +210,7 @@ class SqlQueueRepository:
 
     def overdue(self, limit: int) -> Sequence[Message]:
         rows = self._session.scalars(
-            self._due(QUEUED, limit).where(MessageRow.hold.is_(None))
+            self._due(QUEUED, limit).where(MessageRow.hold.is_(None), GOES)
         ).all()
         found = [message_of(row) for row in rows]
         self._work_on(found)

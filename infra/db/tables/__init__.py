@@ -23,6 +23,7 @@ from infra.db.tables.imports import (
 from infra.db.tables.messages import (
     MESSAGE_SEARCH,
     AttemptRow,
+    CampaignRecipientRow,
     CampaignRow,
     IdempotencyKeyRow,
     MessageRow,
@@ -49,6 +50,7 @@ __all__ = [
     "AttemptRow",
     "AuditRow",
     "BannedWordRow",
+    "CampaignRecipientRow",
     "CampaignRow",
     "ConnectionRow",
     "ConversationRow",

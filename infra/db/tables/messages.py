@@ -28,6 +28,22 @@ class CampaignRow(Row):
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = moment()
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    version: Mapped[int] = mapped_column(server_default="1")
+    price_cents: Mapped[int | None]
+    priority: Mapped[int] = mapped_column(server_default="8")
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+    total: Mapped[int] = mapped_column(server_default="0")
+    # When the last message was promised to leave, and why the campaign is not simply going.
+    promised_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    # Every recipient has a message from then on.
+    fanned_out_at: Mapped[datetime | None]
+    wake_after: Mapped[datetime | None]
+    wake_tries: Mapped[int] = mapped_column(server_default="0")
+    # Up to which change of its messages, and when, its metrics were counted.
+    counted_to: Mapped[int] = mapped_column(server_default="0")
+    counted_at: Mapped[datetime | None]
     __table_args__ = (
         one_of(
             "status",
@@ -40,6 +56,35 @@ class CampaignRow(Row):
             "failed",
         ),
         Index("ix_campaigns_user_id_id", "user_id", "id"),
+        Index(
+            "ix_campaigns_wake_after", "wake_after", postgresql_where=sql("wake_after IS NOT NULL")
+        ),
+        Index(
+            "ix_campaigns_open",
+            "counted_at",
+            postgresql_where=sql("status IN ('active', 'paused')"),
+        ),
+        Index(
+            "ix_campaigns_completed_at",
+            "completed_at",
+            postgresql_where=sql("completed_at IS NOT NULL"),
+        ),
+    )
+
+
+class CampaignRecipientRow(Row):
+    """The frozen audience: who gets which text, and when it was promised."""
+
+    __tablename__ = "campaign_recipients"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    fan_id: Mapped[int] = mapped_column(ForeignKey("fans.id"))
+    connection_id: Mapped[int] = mapped_column(ForeignKey("platform_connections.id"))
+    text: Mapped[str]
+    promised_at: Mapped[datetime | None]
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "fan_id"),
+        Index("ix_campaign_recipients_fan_id", "fan_id"),
     )
 
 
@@ -113,6 +158,13 @@ class MessageRow(Row):
         CheckConstraint("state <> 'sending' OR lease_until IS NOT NULL", name="sending_has_lease"),
         UniqueConstraint("connection_id", "platform_message_id"),
         UniqueConstraint("campaign_id", "fan_id"),
+        # Whether anything of a campaign changed since it was counted.
+        Index(
+            "ix_messages_campaign_id_changed",
+            "campaign_id",
+            "changed",
+            postgresql_where=sql("campaign_id IS NOT NULL"),
+        ),
         one_of("origin", "huntaze", "platform"),
         Index("ix_messages_conversation_id_created_at", "conversation_id", "created_at", "id"),
         Index("ix_messages_user_id_created_at", "user_id", "created_at", "id"),

@@ -338,6 +338,57 @@ def test_failed_lines_are_listed_filtered_mended_and_imported(crm: Crm) -> None:
     assert handles == {"@johndoe", "@=cmd", "@ann", "@bob"}
 
 
+def error_file(crm: Crm, body: dict[str, Any]) -> list[list[str]]:
+    text = crm.get(f"{body['statusUrl']}/errors.csv").text
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def written(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def test_a_line_with_too_many_cells_loses_none_and_stays_refused_until_it_is_mended(
+    crm: Crm,
+) -> None:
+    body = done(crm, upload(crm, "Username,Display Name,Email\nbob,Smith,Bob,b@example.com,=x\n"))
+    rows = error_file(crm, body)
+    assert rows[1][:4] == ["bob", "Smith", "Bob", "2"]
+    assert rows[1][5:] == ["b@example.com", "'=x"]
+
+    again = done(crm, upload(crm, written(rows)))
+    assert [one["code"] for one in again["errors"]] == ["too_many_cells"]
+    assert error_file(crm, again) == rows
+
+    rows[1] = ["bob", "Smith, Bob", "b@example.com", *rows[1][3:5]]
+    assert done(crm, upload(crm, written(rows)))["summary"]["successfulInserts"] == 1
+
+
+def test_a_file_of_failed_lines_that_fails_again_tells_the_new_reasons_only(crm: Crm) -> None:
+    rows = error_file(crm, done(crm, upload(crm, "Username,Email\nann,\nbob,bad\n")))
+    assert rows[1][2] == "3"
+
+    rows = error_file(crm, done(crm, upload(crm, written(rows))))
+
+    assert rows == [
+        ["Username", "Email", "Line", "Reason"],
+        ["bob", "bad", "2", "Email: Invalid email format"],
+    ]
+
+
+def test_failed_lines_come_back_with_the_columns_that_were_named_for_their_file(crm: Crm) -> None:
+    named = '{"Username": "Who", "Email": "Contact"}'
+    rows = error_file(crm, done(crm, upload(crm, "Who,Contact\nann,bad\n", mapping=named)))
+    rows[1][1] = "ann@example.com"
+
+    again = done(crm, upload(crm, written(rows)))
+
+    assert again["format"]["source"] == "saved"
+    assert again["format"]["ignored"] == ["Line", "Reason"]
+    assert again["summary"]["successfulInserts"] == 1
+
+
 class TestLife:
     def test_a_pending_import_is_cancelled(self, crm: Crm) -> None:
         url = upload(crm, HEADER + JOHN).json["statusUrl"]
@@ -354,9 +405,11 @@ class TestLife:
 
         answer = crm.post(f"{url}/undo", headers={"Prefer": "respond-async"})
         assert (answer.status_code, answer.json["status"]) == (202, "undoing")
+        answered = crm.get(url).json
         undone = done(crm, answer)
 
         assert undone["status"] == "undone"
+        assert [one["progress"]["percent"] for one in (answered, undone)] == [100, 100]
         told = {name: undone["undo"][name] for name in ("reversed", "kept", "errored")}
         assert told == {"reversed": 1, "kept": 1, "errored": 0}
         [kept] = crm.get(f"{url}/kept").json["fans"]

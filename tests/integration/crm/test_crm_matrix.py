@@ -21,6 +21,7 @@ from tests.webhooks import deliver
 
 ROLES = tuple(Role)
 SEND = {"recipientId": "fan_1", "content": "Hi"}
+BULK = {"recipientIds": ["fan_1"], "content": "Hi", "campaignName": "Sale"}
 MONEY = {"type": "tip", "grossCents": 500, "happenedAt": "2026-06-01T10:00:00Z"}
 
 
@@ -97,6 +98,16 @@ ROUTES: dict[str, Line] = {
         Permission.MANAGE,
         {"whaleCents": 1000, "spenderCents": 100, "quietDays": 30, "newDays": 14},
     ),
+    # Campaigns
+    "POST /api/messages/bulk": Line(Permission.SEND, BULK),
+    "POST /api/messages/bulk/estimate": Line(
+        Permission.SEND, {"recipientIds": ["fan_1"], "content": "Hi"}
+    ),
+    "GET /api/messages/bulk": Line(Permission.READ),
+    "GET /api/messages/bulk/<uuid:campaign_id>": Line(Permission.READ),
+    "GET /api/messages/bulk/<uuid:campaign_id>/recipients": Line(Permission.READ),
+    "PUT /api/messages/bulk/<uuid:campaign_id>/status": Line(Permission.SEND, {"status": "paused"}),
+    "POST /api/messages/bulk/<uuid:campaign_id>/retry": Line(Permission.SEND),
     # Imports
     "POST /api/onlyfans/import/csv": Line(Permission.IMPORT),
     "GET /api/onlyfans/import/csv": Line(Permission.READ),
@@ -153,6 +164,7 @@ def ids(crm: Crm) -> dict[str, object]:
     """A row of the owner's for each name of an id in an address."""
     fan = crm.fan()
     sent = crm.post("/api/onlyfans/messages/send", SEND | {"recipientId": f"fan_{fan}"})
+    campaign = crm.post("/api/messages/bulk", BULK | {"recipientIds": [f"fan_{fan}"]})
     key = crm.post("/api/keys", {"name": "CI"})
     view = crm.post("/api/crm/views", {"name": "All", "filter": {}})
     [talk] = crm.sql("SELECT id FROM conversations")
@@ -173,6 +185,7 @@ def ids(crm: Crm) -> dict[str, object]:
         "conversation_id": talk.id,
         "merge_id": merged.json["mergeId"],
         "segment_id": segment.json["segment"]["id"],
+        "campaign_id": campaign.json["campaignId"],
         "import_id": uploaded.json["importId"],
         "mapping_id": mapping.id,
         "event_id": crm.sql("SELECT id FROM platform_events")[0].id,

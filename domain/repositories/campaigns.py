@@ -1,0 +1,160 @@
+"""Campaigns, their frozen audiences, and their messages as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain.campaigns import (
+    Campaign,
+    CampaignId,
+    CampaignStatus,
+    Candidate,
+    Recipient,
+)
+from domain.connections import ConnectionId
+from domain.fans import FanId
+from domain.messages import Attachment, State
+from domain.pacing import Waiting
+from domain.paging import Page
+from domain.users import Caller, OwnerId
+
+
+@dataclass(frozen=True)
+class NewCampaign:
+    """A campaign about to start, its audience frozen."""
+
+    name: str
+    content: str
+    media_urls: Sequence[str]
+    price_cents: int | None
+    priority: int
+    metadata: Mapping[str, object]
+    audience: Mapping[str, Any]
+    recipients: Sequence[Recipient]
+    promised_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one recipient; without a message (`message_id` None) it is not written yet, or
+    the fan went before it was."""
+
+    position: int
+    fan_id: FanId
+    name: str
+    handle: str
+    text: str
+    message_id: UUID | None
+    state: State | None
+    promised_at: datetime | None
+    estimated_send_at: datetime | None
+    delay: str | None
+    sent_at: datetime | None
+    error_code: str | None
+    purchased_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """Messages written for a part of an audience, by connection, in the order they wait in."""
+
+    waiting: Mapping[ConnectionId, Sequence[Waiting]]
+    last_position: int | None
+
+
+class CampaignRepository(Protocol):
+    """Campaigns. They run on the database's clock."""
+
+    def candidates(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Sequence[Candidate]:
+        """Those of the owner's, deleted ones too."""
+        ...
+
+    def add(self, caller: Caller, new: NewCampaign, wake_in: timedelta) -> Campaign:
+        """Store it active, to be looked at again in `wake_in`."""
+        ...
+
+    def get(self, owner_id: OwnerId, public_id: UUID, *, lock: bool = False) -> Campaign | None:
+        """With its progress, counted now. Locked, no message of it is claimed until the
+        transaction ends, and every running claim has ended."""
+        ...
+
+    def by_id(self, campaign_id: CampaignId) -> Campaign | None: ...
+
+    def page(
+        self,
+        owner_id: OwnerId,
+        limit: int,
+        cursor: str | None,
+        status: CampaignStatus | None = None,
+    ) -> Page[Campaign]:
+        """Newest first, each with its progress; raises Invalid for a foreign cursor."""
+        ...
+
+    def recipients(
+        self,
+        owner_id: OwnerId,
+        campaign_id: CampaignId,
+        limit: int,
+        cursor: str | None,
+        state: State | None = None,
+    ) -> Page[Delivery]:
+        """By position."""
+        ...
+
+    def connections(self, campaign_id: CampaignId) -> Sequence[ConnectionId]:
+        """The accounts that its recipients belong to."""
+        ...
+
+    def write_page(
+        self,
+        campaign_id: CampaignId,
+        ready: Mapping[ConnectionId, Sequence[Attachment]],
+        after: int,
+        limit: int,
+        wake_in: timedelta,
+    ) -> Written:
+        """Write the messages of the next recipients of these accounts behind a position, each with
+        its account's attachments; one that has its message keeps it, one who is gone gets none.
+        Nothing is written unless the campaign is open."""
+        ...
+
+    def wait(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
+        """Have it announced again later, and say why."""
+        ...
+
+    def fanned_out(self, campaign_id: CampaignId) -> None: ...
+
+    def set_status(
+        self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
+    ) -> None: ...
+
+    def cancel_queued(self, campaign_id: CampaignId) -> int:
+        """Cancel every message that has not begun; returns how many."""
+        ...
+
+    def requeue_failed(self, campaign_id: CampaignId, wake_in: timedelta) -> Written:
+        """Queue its failed messages again."""
+        ...
+
+    def last_waiting(self, campaign_id: CampaignId) -> Sequence[tuple[ConnectionId, Waiting]]:
+        """Of each account the message of the campaign that leaves last."""
+        ...
+
+    def delays(self, campaign_id: CampaignId) -> Mapping[str, int]:
+        """Why its waiting messages are late, with how many are."""
+        ...
+
+    def overdue(self, limit: int) -> Sequence[Campaign]:
+        """Open campaigns whose fan-out is not done and nobody is at; each is put off."""
+        ...
+
+    def changed(self, limit: int, since: timedelta) -> Sequence[CampaignId]:
+        """Campaigns of which a message changed since they were counted, and that were not counted
+        within `since`; finished ones for a month."""
+        ...
+
+    def count(self, campaign_id: CampaignId) -> Campaign | None:
+        """Count its messages anew and write its metrics."""
+        ...
