@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cli.context import services
-from domain.errors import DomainError
-from domain.imports import BadRow, Import, ImportState, Policy, read_options
+from domain.errors import DomainError, Invalid
+from domain.imports import BadRow, Import, ImportState, Options, Policy, read_options
 from domain.services.importing import digest
 from domain.services.imports import ImportReport, Upload
 from domain.users import Caller
@@ -23,8 +23,8 @@ STATUS = "GET /api/onlyfans/import/csv/{}"
 @click.option("--user", "email", required=True, metavar="EMAIL", help="On whose behalf.")
 @click.option(
     "--policy",
-    type=click.Choice(list(Policy)),
-    default=Policy.FILL_BLANKS,
+    type=click.Choice([policy.value for policy in Policy]),
+    default=Policy.FILL_BLANKS.value,
     show_default=True,
     help="For fans who are here already.",
 )
@@ -36,7 +36,7 @@ STATUS = "GET /api/onlyfans/import/csv/{}"
 def import_file(  # noqa: PLR0917  # one for each option
     file: Path,
     email: str,
-    policy: Policy,
+    policy: str,
     tags: tuple[str, ...],
     delimiter: str | None,
     encoding: str | None,
@@ -49,14 +49,14 @@ def import_file(  # noqa: PLR0917  # one for each option
     size = file.stat().st_size
     if size > limit:
         raise click.ClickException(f"the file is too large: at most {limit} bytes; split it")
-    given = {"policy": policy, "tags": tags, "delimiter": delimiter, "encoding": encoding}
+    options = _options(policy=policy, tags=tags, delimiter=delimiter, encoding=encoding)
     try:
         caller = services().users.issue_token(email, datetime.now(UTC)).user.caller()
         with file.open("rb") as opened:
             uploaded = services().imports.upload(
                 caller,
                 Upload(opened, file.name, size, digest(opened)),
-                read_options(given),
+                options,
                 dry_run=dry_run,
                 repeat=repeat,
             )
@@ -64,6 +64,18 @@ def import_file(  # noqa: PLR0917  # one for each option
         _tell(services().imports.report(caller, done.id, ERRORS_SHOWN))
     except DomainError as problem:
         raise click.ClickException(problem.message) from None
+
+
+def _options(**given: object) -> Options:
+    """Raises click.UsageError."""
+    try:
+        return read_options(given)
+    except Invalid as problem:
+        names = {"tags": "--tag"}
+        told = (
+            f"{names.get(one.field, f'--{one.field}')}: {one.message}" for one in problem.problems
+        )
+        raise click.UsageError("; ".join(told)) from None
 
 
 def _follow(caller: Caller, one: Import) -> Import:
@@ -82,10 +94,19 @@ def _follow(caller: Caller, one: Import) -> Import:
 
 
 def _tell(report: ImportReport) -> None:
-    """The summary, the first failed lines, and exit code 1 unless it is completed."""
-    one, counts = report.import_, report.import_.counts
+    """What was done, and exit code 1 unless all of it was."""
+    one = report.import_
+    if one.counts.total or one.failure is None:
+        _sum_up(report)
     if one.failure is not None:
-        raise click.ClickException(one.failure.text)
+        raise click.ClickException(_shown(one.failure.text))
+    if one.state is not ImportState.COMPLETED:
+        raise click.ClickException(f"the import is {one.state}")
+
+
+def _sum_up(report: ImportReport) -> None:
+    """The summary and the first failed lines."""
+    one, counts = report.import_, report.import_.counts
     if one.dry_run:
         click.echo("Nothing was changed. This would happen:")
     for label, count in (
@@ -100,10 +121,17 @@ def _tell(report: ImportReport) -> None:
         click.echo(f"line {row.line}: {_reason(row)}")
     if more := counts.failed - len(report.errors.items):
         click.echo(f"and {more:,} more: {STATUS.format(one.id)}/errors.csv")
-    if one.state is not ImportState.COMPLETED:
-        raise click.ClickException(f"the import is {one.state}")
 
 
 def _reason(row: BadRow) -> str:
     first = row.problems[0]
-    return first.text if first.column is None else f"{first.text} ({first.column}: {first.value})"
+    if first.column is None:
+        return first.text
+    return f"{first.text} ({_shown(first.column)}: {_shown(first.value or '')})"
+
+
+def _shown(text: str) -> str:
+    """A text of the file's on one line: a control character would steer the terminal."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
