@@ -16,7 +16,12 @@ def user() -> None:
 
 @user.command()
 @click.argument("email")
-@click.option("--role", type=click.Choice(list(Role)), default=Role.OWNER, show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.OWNER.value,
+    show_default=True,
+)
 @click.option("--owner", metavar="EMAIL", help="Whose rows the new user works on.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Whose midnight starts a day.")
 @click.option(
