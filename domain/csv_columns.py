@@ -52,9 +52,10 @@ NAMES: Mapping[str, Column] = {
 }
 
 
-def recognised(header: Sequence[str]) -> int:
-    """How many columns a header names that we know."""
-    return len({NAMES[name] for name in map(normal, header) if name in NAMES})
+def recognised(header: Sequence[str], given: Mapping[Column, str | None]) -> int:
+    """How many columns a header has that were given or that we know by name."""
+    wanted = {normal(name) for name in given.values() if name}
+    return sum(name in wanted or name in NAMES for name in set(map(normal, header)))
 
 
 def place_columns(

@@ -64,8 +64,10 @@ def open_csv(
     encoding, codec, start = _find_encoding(file, known.encoding if known else options.encoding)
     if known is not None:
         return CsvFile(file, codec, start, known)
-    wanted = options.delimiter or _stated_delimiter(_records(file, codec, start, ",")[1])
-    delimiter = wanted or _guess_delimiter(file, codec, start)
+    _, stated = _records(file, codec, start, "")
+    delimiter = options.delimiter or (stated if stated in DELIMITERS else None)
+    if delimiter is None:
+        delimiter = _guess_delimiter(file, codec, start, options.mapping or {})
     records, _ = _records(file, codec, start, delimiter)
     found = next(records.read(), None)
     if found is None:
@@ -109,7 +111,7 @@ class CsvFile:
     def rows(self, now: datetime, skip: int = 0) -> Iterator[FanRow | BadRow]:
         """The lines that are not blank, after the first `skip`, which are not looked into."""
         records, _ = _records(self._file, self._codec, self._start, self.format.delimiter)
-        next(records.read())
+        next(records.read(), None)
         reader = RowReader(self.format, now)
         return map(reader.read, records.read(skip))
 
@@ -178,29 +180,29 @@ def _records(file: BinaryIO, codec: str, start: int, delimiter: str) -> tuple[Re
     return Records(chain((first,), lines), delimiter), None
 
 
-def _stated_delimiter(stated: str | None) -> str | None:
-    return stated if stated in DELIMITERS else None
-
-
-def _guess_delimiter(file: BinaryIO, codec: str, start: int) -> str:
-    """The one by which the header names most columns that we know, then the one by which most of
+def _guess_delimiter(
+    file: BinaryIO, codec: str, start: int, given: Mapping[Column, str | None]
+) -> str:
+    """The one by which the header has most columns that we know, then the one by which most of
     the first lines have as many cells as the header, then the one that makes most cells."""
 
     def fitness(delimiter: str) -> tuple[int, int, int]:
         found = islice(_records(file, codec, start, delimiter)[0].read(), SAMPLE_ROWS + 1)
         header = next(found, None)
-        if header is None or header.problem is not None:
-            return (-1, 0, 0)
-        width = len(header.cells)
+        if header is None:
+            return (-1, -1, 0)
+        known, width = recognised(header.cells, given), len(header.cells)
+        if header.problem is not None:
+            return (known, -1, 0)
         even = sum(len(record.cells) == width for record in found) if width > 1 else 0
-        return (recognised(header.cells), even, width)
+        return (known, even, width)
 
     return max(DELIMITERS, key=fitness)
 
 
 def _read_header(record: Record) -> tuple[str, ...]:
     cells = [cell.strip() for cell in record.cells]
-    while not cells[-1]:
+    while cells and not cells[-1]:
         cells.pop()
     if len(cells) > COLUMNS_MAX:
         raise _failure("too_many_columns")

@@ -91,7 +91,7 @@ class Records:
             else:
                 cells = line.rstrip("\r\n").split(delimiter)
                 if len(line) > CELL_MAX and max(map(len, cells)) > CELL_MAX:
-                    record = Record(number, [cell[:CELL_MAX] for cell in cells], "cell_too_long")
+                    record = Record(number, self._torn(line), "cell_too_long")
                 elif "\0" in line:
                     record = Record(number, [_visible(cell) for cell in cells], "nul_character")
                 else:
@@ -124,10 +124,8 @@ class Records:
             if not rest:
                 return Record(number, self._torn(text), "unclosed_quote")
             text = line + "".join(self._take() for _ in range(rest)).rstrip("\r\n")
-            cells = self._split(text)
-            if cells is None:
-                raise AssertionError("a record whose end was found has one")
-        if max(map(len, cells), default=0) > CELL_MAX:
+            cells = self._cells(text)
+        if max(map(len, cells)) > CELL_MAX:
             return Record(number, [_visible(cell[:CELL_MAX]) for cell in cells], "cell_too_long")
         if "\0" in text:
             return Record(number, [_visible(cell) for cell in cells], "nul_character")
@@ -160,14 +158,17 @@ class Records:
         return "malformed" if self._split('"' + text + '\n"') is None else "open"
 
     def _split(self, text: str) -> list[str] | None:
-        """The cells; None if a quote is open at the end, or more follows where one was closed.
-        Blanks before a quote are passed over: people write `Jane, "Doe, J."`."""
+        """The cells; None if a quote is open at the end, or more follows where one was closed."""
         try:
-            return next(
-                csv.reader((text,), delimiter=self._delimiter, strict=True, skipinitialspace=True)
-            )
+            return self._cells(text)
         except csv.Error:
             return None
+
+    def _cells(self, text: str) -> list[str]:
+        """Blanks before a quote are passed over: people write `Jane, "Doe, J."`."""
+        return next(
+            csv.reader((text,), delimiter=self._delimiter, strict=True, skipinitialspace=True)
+        )
 
     def _torn(self, text: str) -> list[str]:
         return [_visible(cell[:CELL_MAX]) for cell in text.split(self._delimiter)]

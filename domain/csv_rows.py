@@ -51,7 +51,7 @@ PROBLEMS: Mapping[str, str] = {
     "date_ambiguous": "The day and the month could be either: write the date as 2025-01-31",
     "date_out_of_range": "The date is before 1970 or in the future: use a time up to now",
     "tag_invalid": f"Invalid tags: use at most {TAGS_MAX} of at most {TAG_MAX} characters, parted "
-    "by commas, semicolons or |",
+    "by commas, semicolons or bars",
 }
 
 # Our own error files put an apostrophe before these, so that no spreadsheet runs a formula.
@@ -82,7 +82,7 @@ def read_username(cell: str) -> str:
     try:
         handle = read_handle(cell)
     except ValueError:
-        _refuse("username_invalid" if cell.strip(" @\t") else "username_blank")
+        _refuse("username_invalid" if cell.strip().strip("@").strip() else "username_blank")
     # Invisible characters would make another fan who looks the same.
     if not handle.isprintable() and any(unicodedata.category(one) == "Cf" for one in handle):
         _refuse("username_invalid")
@@ -125,9 +125,9 @@ def _unsigned(text: str) -> tuple[bool, str]:
 
 def _is_currency(*units: str) -> bool:
     return any(
-        unit and unit != "$" and (unit.isalpha() or unicodedata.category(unit[0]) == "Sc")
+        unit and (unit.isalpha() or unicodedata.category(unit[0]) == "Sc")
         for unit in units
-        if unit.casefold() != "usd"
+        if unit.casefold() not in {"$", "usd"}
     )
 
 
