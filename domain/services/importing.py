@@ -39,6 +39,9 @@ PASS_LIMIT = 100
 # never hands the same message to a second worker (after 300 s).
 WORK_FOR = timedelta(seconds=60)
 BATCH, UNDO_BATCH = 1000, 500
+# A store that hangs says so after 3 times 3 tries of 10 s. Until then nobody else takes the import:
+# they would only hang as well, and each of their takes would count.
+FETCH_LEASE = timedelta(minutes=2)
 # A batch that ran into somebody else's fans or locks is planned again.
 BATCH_TRIES = 5
 BATCH_PAUSE = 0.2
@@ -158,14 +161,22 @@ class ImportingService:
 
     def _take(self, import_id: ImportId) -> ImportLease | None:
         with self._open() as work:
-            lease = work.imports.take(import_id, self._lease)
+            lease = work.imports.take(import_id, max(self._lease, FETCH_LEASE))
             work.commit()
         return lease
+
+    def _hold(self, lease: ImportLease) -> bool:
+        with self._open() as work:
+            held = work.imports.hold(lease, self._lease)
+            work.commit()
+        return held is not None
 
     # Importing
 
     def _import(self, lease: ImportLease) -> End:
         with self._files.fetch(lease.work.file_key) as file:
+            if not self._hold(lease):
+                return End.LOST
             if digest(file) != lease.work.file_hash:
                 raise FileMissing("it is not the file that was uploaded")
             return self._write_all(lease, file)
