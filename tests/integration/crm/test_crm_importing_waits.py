@@ -11,6 +11,7 @@ from domain.imports import Counts, ImportId, ImportState
 from domain.ports import FilesUnavailable
 from domain.repositories import ImportLease
 from domain.services.importing import TAKES
+from infra.db.repositories.imports import SqlImportRepository
 from tests.crm import Crm
 from tests.integration.crm.test_crm_importing import (
     fans,
@@ -112,3 +113,21 @@ def test_an_undo_that_the_database_could_not_do_now_is_done_later(crm: Crm, code
     assert undone.state is ImportState.UNDONE
     assert (undone.undo.reversed, undone.undo.errored) == (2, 0)
     assert all(row.deleted for row in fans(crm).values())
+
+
+def test_an_import_is_completed_before_the_statistics_and_whatever_becomes_of_them(
+    crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = uploaded(crm, ["ann,,,,,", "bob,,,,,"])
+    states = []
+
+    def fail(_imports: object) -> None:
+        states.append(found(crm, import_id).state)
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(SqlImportRepository, "refresh_statistics", fail)
+    monkeypatch.setattr("domain.services.importing.MANY", 1)
+    importing(crm).run(import_id)
+
+    assert states == [ImportState.COMPLETED]
+    assert found(crm, import_id).state is ImportState.COMPLETED
