@@ -7,7 +7,6 @@ open, and the next worker goes on behind the last one. A worker that lost its le
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -23,7 +22,6 @@ from domain.imports import (
     KEPT_FOR,
     BadRow,
     Column,
-    Counts,
     Failure,
     FanRow,
     Import,
@@ -39,6 +37,9 @@ PASS_LIMIT = 100
 # never hands the same message to a second worker (after 300 s).
 WORK_FOR = timedelta(seconds=60)
 BATCH, UNDO_BATCH = 1000, 500
+# A store that hangs says so after 3 times 3 tries of 10 s. Until then nobody else takes the import:
+# they would only hang as well, and each of their takes would count.
+FETCH_LEASE = timedelta(minutes=2)
 # A batch that ran into somebody else's fans or locks is planned again.
 BATCH_TRIES = 5
 BATCH_PAUSE = 0.2
@@ -158,32 +159,35 @@ class ImportingService:
 
     def _take(self, import_id: ImportId) -> ImportLease | None:
         with self._open() as work:
-            lease = work.imports.take(import_id, self._lease)
+            lease = work.imports.take(import_id, max(self._lease, FETCH_LEASE))
             work.commit()
         return lease
+
+    def _hold(self, lease: ImportLease) -> bool:
+        with self._open() as work:
+            held = work.imports.hold(lease, self._lease)
+            work.commit()
+        return held is not None
 
     # Importing
 
     def _import(self, lease: ImportLease) -> End:
         with self._files.fetch(lease.work.file_key) as file:
+            if not self._hold(lease):
+                return End.LOST
             if digest(file) != lease.work.file_hash:
                 raise FileMissing("it is not the file that was uploaded")
             return self._write_all(lease, file)
 
     def _write_all(self, lease: ImportLease, file: BinaryIO) -> End:
         """Every batch that is left, or as many as the time allows."""
-        done = lease.work.counts
-        started, written = self._monotonic(), done.inserted + done.updated
+        started = self._monotonic()
         source = self._opened(lease, file)
         for batch in self._batches(source, lease.work.counts.total):
-            counts = self._write(lease, batch)
-            if counts is None:
+            if not self._write(lease, batch):
                 return End.LOST
-            written += counts.inserted + counts.updated
             if self._monotonic() - started > WORK_FOR.total_seconds():
                 return End.MORE
-        if written > MANY and not lease.work.dry_run:
-            self._refresh_statistics()
         return End.DONE
 
     def _opened(self, lease: ImportLease, file: BinaryIO) -> CsvFile:
@@ -210,8 +214,8 @@ class ImportingService:
         while batch := list(islice(rows, self._batch)):
             yield Batch(batch, source.bytes_read)
 
-    def _write(self, lease: ImportLease, batch: Batch) -> Counts | None:
-        """One batch; None when the import is no longer ours."""
+    def _write(self, lease: ImportLease, batch: Batch) -> bool:
+        """One batch; False when the import is no longer ours."""
         for left in reversed(range(BATCH_TRIES)):
             try:
                 return self._written(lease, batch)
@@ -221,13 +225,13 @@ class ImportingService:
                 self._sleep(BATCH_PAUSE)
         raise AssertionError("unreachable")
 
-    def _written(self, lease: ImportLease, batch: Batch) -> Counts | None:
+    def _written(self, lease: ImportLease, batch: Batch) -> bool:
         good = [row for row in batch.rows if isinstance(row, FanRow)]
         bad = [row for row in batch.rows if isinstance(row, BadRow)]
         with self._open() as work:
             job = work.imports.hold(lease, self._lease)
             if job is None:
-                return None
+                return False
             handles = [row.handle for row in good]
             matches = work.imports.matches(job.owner_id, job.id, handles, dry_run=job.dry_run)
             planned = plan(good, matches, job.options, self._now())
@@ -237,7 +241,7 @@ class ImportingService:
             counts = replace(counts, failed=counts.failed + len(bad))
             work.imports.progress(lease, counts, batch.bytes_read)
             work.commit()
-        return counts
+        return True
 
     @staticmethod
     def _keep(work: UnitOfWork, job: Import, planned: Plan) -> None:
@@ -247,9 +251,13 @@ class ImportingService:
             raise Crowded
 
     def _refresh_statistics(self) -> None:
-        with suppress(Unavailable), self._open() as work:
-            work.imports.refresh_statistics()
-            work.commit()
+        """The import is done, whatever becomes of this; PostgreSQL does it by itself later."""
+        try:
+            with self._open() as work:
+                work.imports.refresh_statistics()
+                work.commit()
+        except Exception as problem:  # noqa: BLE001  # as said
+            self._journal.note("statistics_not_refreshed", error=type(problem).__name__)
 
     # Taking back
 
@@ -296,8 +304,12 @@ class ImportingService:
             code=why and why.code,
             totalRows=done.counts.total,
             **vars(done.counts),
+            seconds=taken(done),
             **(vars(done.undo) if state is ImportState.UNDONE else {}),
         )
+        written = done.counts.inserted + done.counts.updated
+        if state is ImportState.COMPLETED and written > MANY and not done.dry_run:
+            self._refresh_statistics()
 
     def _give_back(
         self, lease: ImportLease, again_in: timedelta, reason: str, *, tried: bool = True
@@ -324,6 +336,15 @@ def announcement(one: Import) -> Event:
     undoing = one.state is ImportState.UNDOING
     payload = ImportUndoRequested if undoing else CsvUploaded
     return Event(payload(import_id=one.id), group=f"imports-{one.owner_id}")
+
+
+def taken(done: Import) -> float | None:
+    """Seconds from the first take, or from the request to take it back, to the end."""
+    undone = done.state is ImportState.UNDONE
+    start, end = (
+        (done.undo_requested_at, done.undone_at) if undone else (done.started_at, done.finished_at)
+    )
+    return round((end - start).total_seconds(), 1) if start and end else None
 
 
 def digest(file: BinaryIO) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy import text as sql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from domain.errors import Unavailable
@@ -333,7 +333,7 @@ class ImportedFans:
         actor_id: UserId,
         reversals: Sequence[tuple[Touched, Mapping[str, Any]]],
     ) -> Sequence[FanId]:
-        """Write them all at once; where that fails, one by one. Returns those that failed."""
+        """Write them all at once; where that fails, one by one. Returns those that were refused."""
         updates = [(_known(one.fan), values) for one, values in reversals]
         if self._tried(import_.owner_id, actor_id, updates):
             return []
@@ -353,7 +353,9 @@ class ImportedFans:
             with self._session.begin_nested():
                 self._change(owner_id, actor_id, None, updates)
         except DBAPIError as problem:
-            if problem.connection_invalidated:
+            # One that only met a lock or a timeout is no fan that cannot be put back.
+            passing = len(updates) == 1 and isinstance(problem, OperationalError)
+            if problem.connection_invalidated or passing:
                 raise
             return False
         return True
