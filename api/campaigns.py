@@ -1,6 +1,8 @@
 """Campaigns: started, estimated, followed, paused, resumed, cancelled and tried again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from api.auth import caller
@@ -9,14 +11,18 @@ from api.context import now, services
 from api.documents import IDEMPOTENT, problems
 from api.errors import Refusal
 from api.examples import campaigns as examples
+from api.examples import messages as message_examples
 from api.schemas import campaigns as schemas
+from api.schemas import messages as message_schemas
 from api.views import campaigns as views
+from api.views import messages as message_views
 from api.views.messages import Reply
-from domain.campaigns import Audience, CampaignStatus, read_hours
+from domain.bulk_limits import read_hours
+from domain.campaigns import Audience, CampaignStatus
 from domain.errors import FieldProblem, Invalid
 from domain.fans import FanId, parse_recipient
 from domain.messages import BULK_PRIORITY, Draft, State, attachments_of
-from domain.pacing import interval_ms
+from domain.services.planning import Terms
 
 campaigns = Routes("campaigns", __name__, url_prefix="/api/messages/bulk", tag="Campaigns")
 
@@ -43,16 +49,14 @@ def launch(body: schemas.BulkRequest) -> Reply[schemas.Started]:
         price_cents=body.price_cents,
         metadata=body.metadata or {},
     )
+    moment = now()
     result = services().campaigns.launch(
         caller(),
         body.campaign_name,
-        draft,
-        _audience(body),
-        now(),
+        _terms(body, draft, moment),
+        moment,
         once(),
-        scheduled_at=body.scheduled_at,
         failure_percent=body.failure_percent,
-        hours=read_hours(body.hours.model_dump(by_alias=True)) if body.hours else None,
     )
     return views.started(result), 202, replay_mark(replayed=result.replayed)
 
@@ -70,9 +74,33 @@ def estimate(body: schemas.EstimateRequest) -> schemas.Estimate:
         content=body.content,
         priority=BULK_PRIORITY if body.priority is None else body.priority,
     )
-    plan = services().campaigns.preview(caller(), draft, _audience(body), now())
-    interval = interval_ms(services().rules.rate_per_minute) / 1000
-    return views.estimate(plan, round(interval, 2))
+    moment = now()
+    terms = replace(_terms(body, draft, moment), rate_per_minute=body.rate_per_minute)
+    return views.estimate(services().campaigns.preview(caller(), terms, moment, body.size))
+
+
+@campaigns.post("/test")
+@campaigns.input(schemas.TestRequest, arg_name="body", example=examples.TEST)
+@campaigns.output(
+    message_schemas.Queued, 202, example=message_examples.QUEUED, description="Stored, and queued"
+)
+@campaigns.doc(
+    summary="Send the message to oneself first",
+    description="To a fan that carries the tag `test`, such as a second account of one's own, as an"
+    " ordinary message. Any other fan is refused, so that no test reaches a real one.",
+    responses=problems(400, 403, 404, 409, 413, 415, 422),
+    extensions=IDEMPOTENT,
+)
+def send_test(body: schemas.TestRequest) -> Reply[message_schemas.Queued]:
+    draft = Draft(
+        content=body.content,
+        attachments=attachments_of(body.media_urls or ()),
+        price_cents=body.price_cents,
+        metadata={"test": True},
+    )
+    named = None if body.recipient_id is None else _fans("recipientId", [body.recipient_id])[0]
+    result = services().campaigns.send_test(caller(), draft, named, now(), once())
+    return message_views.queued(result), 202, replay_mark(replayed=result.replayed)
 
 
 @campaigns.get("")
@@ -138,6 +166,17 @@ def retry(campaign_id: UUID) -> Reply[schemas.CampaignView]:
     return views.whole(report), 200, replay_mark(replayed=result.replayed)
 
 
+def _terms(
+    body: schemas.BulkRequest | schemas.EstimateRequest, draft: Draft, moment: datetime
+) -> Terms:
+    return Terms(
+        draft,
+        _audience(body),
+        starts_at=body.scheduled_at or moment,
+        hours=read_hours(body.hours.record()) if body.hours else None,
+    )
+
+
 def _audience(body: schemas.BulkRequest | schemas.EstimateRequest) -> Audience:
     return Audience(
         recipient_ids=_fans("recipientIds", body.recipient_ids or ()),
@@ -154,7 +193,8 @@ def _fans(field: str, named: Sequence[str]) -> tuple[FanId, ...]:
         try:
             found.append(parse_recipient(text))
         except Invalid:
-            bad.append(FieldProblem(f"{field}.{place}", "use fan_<number>, for example fan_123"))
+            where = f"{field}.{place}" if field.endswith("Ids") else field
+            bad.append(FieldProblem(where, "use fan_<number>, for example fan_123"))
     if bad:
         raise Refusal(422, "bad_recipients", "The request is not valid", bad)
     return tuple(found)

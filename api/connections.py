@@ -7,6 +7,7 @@ from api.documents import IDEMPOTENT, problems
 from api.examples import connections as examples
 from api.schemas import connections as schemas
 from api.views import connections as views
+from domain.bulk_limits import BulkLimits, read_hours
 from domain.connections import ConnectionDraft, ConnectionId, LimitsDraft
 
 connections = Routes("connections", __name__, url_prefix="/api", tag="Connections")
@@ -59,7 +60,7 @@ def look(connection_id: int) -> schemas.ConnectionDetail:
 @connections.input(schemas.LimitsRequest, arg_name="body", example=examples.LIMITS)
 @connections.output(schemas.ConnectionView, example=examples.LIMITED)
 @connections.doc(
-    summary="Rename an account, or change its pace",
+    summary="Rename an account, or change its pace and limits",
     description="What is left out stays; null is the default. Holds from the next message on.",
     responses=problems(400, 403, 404, 409, 413, 415, 422),
 )
@@ -69,9 +70,21 @@ def change(connection_id: int, body: schemas.LimitsRequest) -> schemas.Connectio
         name=body.name,
         rate_per_minute=body.rate_per_minute,
         burst=body.burst,
+        campaign_limits=_limits(body.campaign_limits) if body.campaign_limits else None,
     )
     changed = services().connections.change_limits(caller(), ConnectionId(connection_id), draft)
     return views.connection(changed)
+
+
+def _limits(body: schemas.CampaignLimitsBody) -> BulkLimits:
+    field = "campaignLimits.hours"
+    return BulkLimits(
+        per_hour=body.per_hour,
+        per_day=body.per_day,
+        per_fan=body.per_fan_per_day,
+        hours=(read_hours(body.hours.record(), field),) if body.hours else (),
+        warm_up_since=now() if body.warm_up else None,
+    )
 
 
 @connections.put("/connections/<int:connection_id>/key")

@@ -1,16 +1,16 @@
 """Campaigns: one text to many fans, whoever they are frozen when it starts."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from domain.bulk_limits import Hours
 from domain.connections import ConnectionId
-from domain.errors import FieldProblem, IllegalTransition, Invalid
+from domain.errors import IllegalTransition
 from domain.fans import FanId, parse_recipient
 from domain.users import OwnerId, UserId
 
@@ -111,68 +111,6 @@ def rendered(text: str, candidate: Candidate) -> str | None:
 
 
 @dataclass(frozen=True)
-class Hours:
-    """The hours of the day in which a campaign sends, in a time zone; over midnight if it closes
-    before it opens."""
-
-    opens: time
-    closes: time
-    zone: str
-
-    def window(self, now: datetime) -> tuple[datetime, bool]:
-        """Until when it is open (True), or when it opens next (False)."""
-        zone = ZoneInfo(self.zone)
-        today = now.astimezone(zone).date()
-        over_midnight = self.closes <= self.opens
-        openings = []
-        for days in range(-1, 3):
-            day = today + timedelta(days=days)
-            opens = datetime.combine(day, self.opens, zone)
-            closes = datetime.combine(day + timedelta(days=over_midnight), self.closes, zone)
-            if opens <= now < closes:
-                return closes.astimezone(UTC), True
-            if opens > now:
-                openings.append(opens.astimezone(UTC))
-        return min(openings), False
-
-    def moved(self, instants: Sequence[datetime]) -> Sequence[datetime]:
-        """Instants in their order, each put off to when it is open: what comes later follows."""
-        late, moved = timedelta(0), []
-        for instant in instants:
-            until, is_open = self.window(instant + late)
-            if not is_open:
-                late += until - (instant + late)
-            moved.append(instant + late)
-        return moved
-
-    def record(self) -> dict[str, str]:
-        """As JSON holds them."""
-        return {"from": f"{self.opens:%H:%M}", "to": f"{self.closes:%H:%M}", "timeZone": self.zone}
-
-
-def read_hours(record: Mapping[str, str]) -> Hours:
-    """Hours from their JSON; raises Invalid."""
-    problems = []
-    read: dict[str, time] = {}
-    for name in ("from", "to"):
-        try:
-            read[name] = time.fromisoformat(record[name])
-            if read[name].tzinfo is not None:
-                raise ValueError(name)  # noqa: TRY301  # told like the others
-        except (ValueError, KeyError):
-            problems.append(FieldProblem(f"hours.{name}", "use a time such as 09:00"))
-    try:
-        ZoneInfo(record["timeZone"])
-    except (ValueError, KeyError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        problems.append(FieldProblem("hours.timeZone", "use a zone such as Europe/Paris"))
-    if not problems and read["from"] == read["to"]:
-        problems.append(FieldProblem("hours.to", "use another time than from"))
-    if problems:
-        raise Invalid(*problems)
-    return Hours(read["from"], read["to"], record["timeZone"])
-
-
-@dataclass(frozen=True)
 class Audience:
     """Whom a campaign was asked to reach: fans and segments, less other fans and segments."""
 
@@ -194,12 +132,14 @@ def audience_of(record: Mapping[str, Any]) -> Audience:
 
 @dataclass(frozen=True)
 class Recipient:
-    """One fan of a frozen audience, with the text that it gets and when it was promised."""
+    """One fan of a frozen audience, with the text that it gets and when it was promised.
+    `held_until`: the fan has had as many messages of campaigns as the account allows by then."""
 
     fan_id: FanId
     connection_id: ConnectionId
     text: str
     promised_at: datetime | None = None
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """A connection is one connected platform account: the unit of pacing."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from domain.bulk_limits import BulkLimits, Held, bulk_problems
 from domain.errors import FieldProblem, Invalid
 from domain.users import OwnerId
 
@@ -48,6 +49,10 @@ class Connection:
     sync_after: datetime | None = None
     synced_at: datetime | None = None
     sync_error: str | None = None
+    bulk_limits: BulkLimits = field(default_factory=BulkLimits)
+    # Until when, and why, it sends nothing of its campaigns.
+    bulk_held_until: datetime | None = None
+    bulk_held_why: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class LimitsDraft:
     name: str | None = None
     rate_per_minute: float | None = None
     burst: int | None = None
+    campaign_limits: BulkLimits | None = None
 
 
 NAME_MAX, KEY_MAX = 100, 500
@@ -104,6 +110,7 @@ def check_limits(draft: LimitsDraft) -> None:
         problems.append(FieldProblem("ratePerMinute", f"use more than 0, and at most {RATE_MAX}"))
     if burst is not None and not 1 <= burst <= BURST_MAX:
         problems.append(FieldProblem("burst", f"use 1 to {BURST_MAX}"))
+    problems += bulk_problems(draft.campaign_limits or BulkLimits())
     if problems:
         raise Invalid(*problems)
 

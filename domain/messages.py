@@ -143,6 +143,7 @@ class Hold(StrEnum):
     """A reason of the message itself to wait, whatever the pace."""
 
     MEDIA = "media"
+    FAN_LIMIT = "fan_limit"  # the fan has had as many messages of campaigns as it may a day
 
 
 class Delay(StrEnum):
@@ -153,6 +154,7 @@ class Delay(StrEnum):
     PAUSED = "paused"
     OVERTAKEN = "overtaken"  # a more urgent message, or aging, went before
     RETRY = "retry"  # an attempt ended without sending
+    LIMITED = "limited"  # by hours or caps of the account, or by what its fan may get a day
     RECOVERY = "recovery"  # the waiting room was rebuilt, or a wake-up was lost
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.bulk_limits import Held
 from domain.campaigns import CampaignStatus, Standing
 from domain.connections import Connection, ConnectionState
 from domain.media import remedy_of
@@ -28,6 +29,10 @@ class WaitReason(StrEnum):
     DISABLED = "disabled"
     CAMPAIGN_PAUSED = "campaign_paused"
     SENDING_HOURS = "sending_hours"
+    HOUR_CAP = "hour_cap"
+    DAY_CAP = "day_cap"
+    WARM_UP = "warm_up"
+    FAN_LIMIT = "fan_limit"
     CONNECTION_PAUSED = "connection_paused"
     CONNECTION_AUTH = "paused_auth"
     CONNECTION_QUOTA = "paused_quota"
@@ -72,6 +77,19 @@ _PAUSES: Mapping[ConnectionState, tuple[WaitReason, str]] = {
         "the gateway's credits are used up: top them up and resume the account",
     ),
     ConnectionState.DISCONNECTED: (WaitReason.DISCONNECTED, "the account is disconnected"),
+}
+
+_LIMITS: Mapping[Held, tuple[WaitReason, str]] = {
+    Held.HOURS: (
+        WaitReason.SENDING_HOURS,
+        "it is outside the hours in which the account sends campaigns",
+    ),
+    Held.PER_HOUR: (WaitReason.HOUR_CAP, "the account has sent as much as it may within an hour"),
+    Held.PER_DAY: (WaitReason.DAY_CAP, "the account has sent as much as it may within a day"),
+    Held.WARM_UP: (
+        WaitReason.WARM_UP,
+        "the account is warming up and has sent as much as it may within a day",
+    ),
 }
 
 _FAILURES: Mapping[str, tuple[str, str]] = {
@@ -145,13 +163,18 @@ def explain_wait(
         return None
     if message.hold is Hold.MEDIA:
         return _explain_media(message)
+    if message.hold is Hold.FAN_LIMIT:
+        why = "its fan has had as many messages of campaigns as the account allows in 24 hours"
+        return Wait(WaitReason.FAN_LIMIT, why, message.wake_after)
     if not enabled:
         return Wait(WaitReason.DISABLED, "sending is switched off")
     if connection.state is not ConnectionState.ACTIVE:
         reason, text = _PAUSES[connection.state]
         return Wait(reason, text)
-    if campaign is not None and (wait := _explain_campaign(campaign)):
-        return wait
+    if campaign is not None:
+        wait = _explain_campaign(campaign) or explain_limits(connection)
+        if wait is not None:
+            return wait
     return _explain_pace(message, view, ahead)
 
 
@@ -166,6 +189,14 @@ def _explain_campaign(campaign: Standing) -> Wait | None:
             campaign.held_until,
         )
     return None
+
+
+def explain_limits(connection: Connection) -> Wait | None:
+    """Why this account sends nothing of its campaigns now; None: it does."""
+    if connection.bulk_held_until is None or connection.bulk_held_why is None:
+        return None
+    reason, text = _LIMITS[connection.bulk_held_why]
+    return Wait(reason, text, connection.bulk_held_until)
 
 
 def _explain_media(message: Message) -> Wait:

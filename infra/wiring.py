@@ -16,6 +16,7 @@ from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
 from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
+from domain.services.bulk_limits import BulkLimitService
 from domain.services.campaigns import CampaignService
 from domain.services.connections import ConnectionService
 from domain.services.conversations import ConversationService
@@ -120,6 +121,7 @@ class Services:
     inbound: InboundService
     importing: ImportingService
     imports: ImportService
+    bulk_limits: BulkLimitService
     campaigns: CampaignService
     money: MoneyService
     conversations: ConversationService
@@ -217,10 +219,12 @@ def build(
         lease=timedelta(seconds=settings.import_lease_seconds),
     )
     messages = MessageService(open_unit_of_work, room=room, bus=bus, cache=cache, rules=rules)
+    bulk_limits = BulkLimitService(open_unit_of_work, room)
     campaigns = CampaignService(
         open_unit_of_work,
         room=room,
         media=media,
+        messages=messages,
         rules=rules,
         journal=journal,
         max_recipients=settings.bulk_max_recipients,
@@ -273,6 +277,7 @@ def build(
             messages=messages,
             rules=rules,
             journal=journal,
+            limits=bulk_limits,
         ),
         healing=HealingService(
             open_unit_of_work,
@@ -303,11 +308,13 @@ def build(
         inbound=inbound,
         importing=importing,
         imports=ImportService(open_unit_of_work, files),
+        bulk_limits=bulk_limits,
         campaigns=campaigns,
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={
             "media": media.wake_overdue,
+            "bulk_limits": bulk_limits.sweep,
             "campaigns": campaigns.wake_overdue,
             "campaign_hours": campaigns.turn_hours,
             "campaign_progress": campaigns.announce_progress,

@@ -63,6 +63,15 @@ CAMPAIGN = {
     "estimatedCompletionTime": "2025-11-01T12:05:06.000Z",
     "driftSec": 6,
     "delays": {"overtaken": 1},
+    "holds": [
+        {
+            "connectionId": 7,
+            "name": "Luna",
+            "reason": "hour_cap",
+            "text": "the account has sent as much as it may within an hour",
+            "until": "2025-11-01T12:04:00.000Z",
+        }
+    ],
 }
 PAUSE = {"status": "paused"}
 PAUSED = {**CAMPAIGN, "status": "paused", "estimatedCompletionTime": None, "inFlight": 1}
@@ -89,6 +98,7 @@ RECIPIENTS = {
     "totalCapped": False,
     "nextCursor": None,
 }
+TEST = {"content": "Hi {name|you}, 50% off today"}
 ASK = {"recipientIds": ["fan_1", "fan_2"], "content": "Hi {name|you}"}
 ESTIMATE = {
     "totalRecipients": 2,

@@ -13,6 +13,15 @@ CONNECTION: dict[str, Any] = {
     "burst": None,
     "createdAt": "2025-01-01T00:00:00.000Z",
     "username": "luna",
+    "campaignLimits": {
+        "perHour": None,
+        "perDay": None,
+        "perFanPerDay": None,
+        "hours": None,
+        "warmUpSince": None,
+        "heldUntil": None,
+        "heldReason": None,
+    },
 }
 CONNECT = {
     "platform": "onlyfans",

@@ -55,6 +55,17 @@ class PageQuery(Query):
     cursor: str | None = Field(None, description="nextCursor of the page before")
 
 
+class HoursBody(Asked):
+    """Over midnight if `to` is before `from`."""
+
+    opens: str = Field(alias="from", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    closes: str = Field(alias="to", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+    time_zone: str = Field(description="as in Europe/Paris")
+
+    def record(self) -> dict[str, str]:
+        return self.model_dump(by_alias=True)
+
+
 class Detail(Answered):
     field: str
     message: str

@@ -5,20 +5,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.schemas.base import Answered, Asked, Instant, Moment, PageQuery
+from api.schemas.base import Answered, Asked, HoursBody, Instant, Moment, PageQuery
+from domain.connections import RATE_MAX
+from domain.services.planning import SIZE_MAX
 
 StatusName = Literal["draft", "scheduled", "active", "paused", "completed", "cancelled", "failed"]
 StateName = Literal[
     "queued", "sending", "sent", "delivered", "failed", "unknown", "cancelled", "unsent"
 ]
-
-
-class HoursBody(Asked):
-    """Over midnight if `to` is before `from`."""
-
-    opens: str = Field(alias="from", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
-    closes: str = Field(alias="to", json_schema_extra={"pattern": "^[0-2][0-9]:[0-5][0-9]$"})
-    time_zone: str = Field(description="as in Europe/Paris")
 
 
 class BulkRequest(Asked):
@@ -54,14 +48,33 @@ class BulkRequest(Asked):
 
 
 class EstimateRequest(Asked):
-    """As a campaign, without its name."""
+    """As a campaign, without its name; and what if."""
 
+    size: int | None = Field(
+        None,
+        description="that many imagined fans over the active accounts, instead of an audience",
+        json_schema_extra={"minimum": 1, "maximum": SIZE_MAX},
+    )
+    rate_per_minute: float | None = Field(
+        None, gt=0, le=RATE_MAX, description="instead of each account's own"
+    )
+    scheduled_at: Moment | None = None
+    hours: HoursBody | None = None
     recipient_ids: list[str] | None = None
     segment_ids: list[int] | None = None
     exclude_ids: list[str] | None = None
     exclude_segment_ids: list[int] | None = None
-    content: str = Field(json_schema_extra={"minLength": 1, "maxLength": 5000})
+    content: str = Field(
+        "", description="may be left out with size", json_schema_extra={"maxLength": 5000}
+    )
     priority: int | None = Field(None, json_schema_extra={"minimum": 1, "maximum": 10})
+
+
+class TestRequest(Asked):
+    content: str = Field(json_schema_extra={"minLength": 1, "maxLength": 5000})
+    media_urls: list[str] | None = Field(None, json_schema_extra={"maxItems": 20})
+    price_cents: int | None = None
+    recipient_id: str | None = Field(None, description="left out: the one fan that is tagged test")
 
 
 class StatusRequest(Asked):
@@ -147,11 +160,20 @@ class Brief(Answered):
     version: int
 
 
+class HoldView(Answered):
+    connection_id: int
+    name: str
+    reason: str
+    text: str
+    until: Instant | None
+
+
 class CampaignView(Brief):
     target_audience: dict[str, Any]
     estimated_completion_time: Instant | None = Field(description="as it looks now")
     drift_sec: int | None = Field(description="how much later than promised it ends")
     delays: dict[str, int] = Field(description="why waiting messages are late, with how many are")
+    holds: list[HoldView] = Field(description="accounts whose hours or caps hold it now")
 
 
 class ChangedView(CampaignView):
@@ -208,6 +230,6 @@ class Estimate(Answered):
     credits: int = Field(description="of the gateway: one for each message")
     sqs_requests: int = Field(description="at most: a release is sent, received and deleted")
     reply_delay_sec: float = Field(
-        description="how much later a reply leaves at most while it runs: one interval"
+        description="how much later a reply leaves at most while it runs: the longest interval"
     )
     previews: list[PreviewText] = Field(description="the texts of the first 20")

@@ -7,9 +7,11 @@ from api.schemas import campaigns as schemas
 from api.schemas.base import iso
 from domain.campaigns import Campaign, CampaignStatus, Exclusion, Progress
 from domain.fans import FanId, recipient_id
+from domain.notices import explain_limits
 from domain.paging import Page
 from domain.repositories import Delivery
-from domain.services.campaigns import CampaignReport, CampaignResult, Plan
+from domain.services.campaigns import CampaignReport, CampaignResult
+from domain.services.planning import Plan
 
 PATH = "/api/messages/bulk"
 SHOWN = 20
@@ -109,6 +111,17 @@ def _whole(report: CampaignReport) -> dict[str, Any]:
         "estimated_completion_time": report.estimated_at,
         "drift_sec": None if drift is None else round(drift.total_seconds()),
         "delays": dict(report.delays),
+        "holds": [
+            schemas.HoldView(
+                connection_id=one.id,
+                name=one.name,
+                reason=wait.reason,
+                text=wait.text,
+                until=wait.until,
+            )
+            for one in report.holds
+            if (wait := explain_limits(one))
+        ],
     }
 
 
@@ -155,7 +168,7 @@ def excluded(found: Sequence[tuple[FanId, Exclusion]]) -> Sequence[Mapping[str, 
     ]
 
 
-def estimate(plan: Plan, interval_sec: float) -> schemas.Estimate:
+def estimate(plan: Plan) -> schemas.Estimate:
     count = len(plan.recipients)
     return schemas.Estimate(
         total_recipients=count,
@@ -163,11 +176,11 @@ def estimate(plan: Plan, interval_sec: float) -> schemas.Estimate:
         excluded_count=len(plan.excluded),
         excluded=[schemas.ExcludedView.model_validate(one) for one in excluded(plan.excluded)],
         estimated_completion_time=plan.promised_at,
-        accounts=len({one.connection_id for one in plan.recipients}),
+        accounts=len(plan.intervals),
         credits=count,
         # One to begin, and for each message its release: send, receive, delete.
         sqs_requests=3 * (count + 1),
-        reply_delay_sec=interval_sec,
+        reply_delay_sec=round(max(plan.intervals.values()).total_seconds(), 2),
         previews=[
             schemas.PreviewText(
                 recipient_id=recipient_id(one.fan_id),
@@ -175,5 +188,6 @@ def estimate(plan: Plan, interval_sec: float) -> schemas.Estimate:
                 promised_send_time=one.promised_at,
             )
             for one in plan.recipients[:SHOWN]
+            if one.fan_id > 0  # not an imagined one
         ],
     )

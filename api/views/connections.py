@@ -8,6 +8,7 @@ from domain.services.promises import instant
 
 
 def connection(one: Connection) -> schemas.ConnectionView:
+    limits = one.bulk_limits
     return schemas.ConnectionView(
         connection_id=one.id,
         platform=one.platform,
@@ -19,6 +20,15 @@ def connection(one: Connection) -> schemas.ConnectionView:
         burst=one.burst,
         created_at=one.created_at,
         username=one.username,
+        campaign_limits=schemas.CampaignLimitsView(
+            per_hour=limits.per_hour,
+            per_day=limits.per_day,
+            per_fan_per_day=limits.per_fan,
+            hours=limits.hours[0].record() if limits.hours else None,
+            warm_up_since=limits.warm_up_since,
+            held_until=one.bulk_held_until,
+            held_reason=one.bulk_held_why,
+        ),
     )
 
 

@@ -8,7 +8,14 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
-from domain.repositories.campaigns import CampaignRepository, Delivery, NewCampaign, Written
+from domain.repositories.bulk_limits import BulkLimitRepository, Lanes
+from domain.repositories.campaigns import (
+    CampaignRepository,
+    Delivery,
+    NewCampaign,
+    WaitingOn,
+    Written,
+)
 from domain.repositories.conversations import ConversationRepository, ReadMark
 from domain.repositories.fans import (
     FanChange,
@@ -71,6 +78,7 @@ __all__ = [
     "AuditLine",
     "AuditRepository",
     "BannedWordRepository",
+    "BulkLimitRepository",
     "CampaignRepository",
     "ConnectionRepository",
     "ConversationRepository",
@@ -88,6 +96,7 @@ __all__ = [
     "InboundRepository",
     "KeptFan",
     "KnownFan",
+    "Lanes",
     "LedgerCall",
     "LedgerRepository",
     "LinkRepository",
@@ -127,6 +136,7 @@ __all__ = [
     "UnsendingRepository",
     "Unsettled",
     "UserRepository",
+    "WaitingOn",
     "Written",
 ]
 
@@ -163,6 +173,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     transactions: TransactionRepository
     imports: ImportRepository
     campaigns: CampaignRepository
+    bulk_limits: BulkLimitRepository
 
     def __enter__(self) -> Self: ...
 

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.bulk_limits import Hours
 from domain.campaigns import (
     Campaign,
     CampaignId,
     CampaignStatus,
     Candidate,
-    Hours,
     Recipient,
     Standing,
 )
@@ -68,6 +68,17 @@ class Written:
 
     waiting: Mapping[ConnectionId, Sequence[Waiting]]
     last_position: int | None
+
+
+@dataclass(frozen=True)
+class WaitingOn:
+    """What of a campaign waits on one account: how many take their turn and which is the `last`,
+    and until when the last of those waits whose fans have had enough of today."""
+
+    connection_id: ConnectionId
+    last: Waiting | None
+    going: int
+    held_until: datetime | None
 
 
 class CampaignRepository(Protocol):
@@ -174,8 +185,8 @@ class CampaignRepository(Protocol):
         """Queue its failed messages again."""
         ...
 
-    def last_waiting(self, campaign_id: CampaignId) -> Sequence[tuple[ConnectionId, Waiting]]:
-        """Of each account the message of the campaign that leaves last."""
+    def waiting_on(self, campaign_id: CampaignId) -> Sequence[WaitingOn]:
+        """What of it waits, account by account."""
         ...
 
     def delays(self, campaign_id: CampaignId) -> Mapping[str, int]:

@@ -85,7 +85,9 @@ class MessageRepository(Protocol):
 
     def attempts(self, message_id: MessageId) -> Sequence[Attempt]: ...
 
-    def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
+    def claim(
+        self, message_id: MessageId, lease: timedelta, *, cleared: bool = False
+    ) -> Claim | None:
         """queued -> sending, if the row is not held, each of its attachments is in the vault, and
         its connection and campaign are active; opens the attempt. None: somebody else has it, or
         it may not go."""
@@ -144,6 +146,10 @@ class MessageRepository(Protocol):
 class QueueRepository(Protocol):
     """Which messages wait, and which must be looked after."""
 
+    def unfinished(self, connection_id: ConnectionId) -> int:
+        """How many of its messages wait, or are being sent."""
+        ...
+
     def ahead(
         self,
         connection_id: ConnectionId,
@@ -151,7 +157,7 @@ class QueueRepository(Protocol):
         before: tuple[int, MessageId] | None = None,
     ) -> Mapping[int, int]:
         """Priority -> rows queued, or sending and not in `begun`: who goes before a new one, or of
-        this priority before the message with this id."""
+        this priority before the message with this id. What a campaign holds back is not counted."""
         ...
 
     def admissible(

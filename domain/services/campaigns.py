@@ -22,39 +22,50 @@ from domain.campaigns import (
     Campaign,
     CampaignId,
     CampaignStatus,
-    Candidate,
     Exclusion,
-    Hours,
-    Recipient,
     audience_of,
     check_transition,
     rendered,
 )
-from domain.connections import ConnectionId
+from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.events import CampaignCompleted, CampaignProgressed, CampaignStarted, Event
 from domain.fans import FanId, recipient_id
 from domain.media import BACKOFF, MediaUnavailable
-from domain.messages import CONTENT_MAX, Attachment, Draft, State, attachments_of, validate
+from domain.messages import Attachment, Draft, State, attachments_of, validate
 from domain.pacing import LaneVerb, Waiting
 from domain.paging import Page
 from domain.ports import Journal, PlatformUnavailable, RoomUnavailable, WaitingRoom
-from domain.repositories import Delivery, NewCampaign, Once, OpenUnitOfWork, UnitOfWork
-from domain.segments import SegmentId
+from domain.repositories import (
+    Delivery,
+    NewCampaign,
+    Once,
+    OpenUnitOfWork,
+    UnitOfWork,
+    WaitingOn,
+)
+from domain.segments import FanFilter
 from domain.services.media import FileRefused, MediaService
+from domain.services.messages import MessageService
 from domain.services.once import run_once
-from domain.services.promises import Promises, estimates, instant
+from domain.services.planning import Plan, Planner, Terms
+from domain.services.promises import estimates, instant
+from domain.services.results import SendResult
 from domain.services.rules import SendingRules
 from domain.services.screening import screen
-from domain.services.segments import segment_of
-from domain.users import Caller, OwnerId, Permission
+from domain.users import Caller, Permission
 
 # Written and parked in one call each.
 PAGE = 500
 PASS_LIMIT = 100
-SEGMENTS_MAX = 20
 EXCLUDED_SHOWN = 1000
-BAD_SHOWN = 1000
+# Fans who may get a message before anybody else does.
+TEST_TAG = "test"
+TESTERS = FanFilter(tags=(TEST_TAG,), linked=True)
+TEST_REMEDY = (
+    f"name a fan that carries the tag {TEST_TAG}, or give it to one, such as a second account of"
+    " your own"
+)
 # A campaign's metrics are written at most this often.
 COUNT_EVERY = timedelta(seconds=2)
 VERBS = {
@@ -62,16 +73,6 @@ VERBS = {
     CampaignStatus.ACTIVE: LaneVerb.RESUME,
     CampaignStatus.CANCELLED: LaneVerb.CANCEL,
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Who would get what: the frozen audience of a campaign that starts now."""
-
-    recipients: Sequence[Recipient]
-    excluded: Sequence[tuple[FanId, Exclusion]]
-    duplicates: int
-    promised_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,13 @@ class CampaignResult:
 
 @dataclass(frozen=True)
 class CampaignReport:
-    """A campaign with when it ends as it looks now, and why its messages are late."""
+    """A campaign with when it ends as it looks now, why its messages are late, and the accounts
+    whose limits hold it."""
 
     campaign: Campaign
     estimated_at: datetime | None
     delays: Mapping[str, int]
+    holds: Sequence[Connection] = ()
 
     @property
     def drift(self) -> timedelta | None:
@@ -111,6 +114,7 @@ class CampaignService:
         *,
         room: WaitingRoom,
         media: MediaService,
+        messages: MessageService,
         rules: SendingRules,
         journal: Journal,
         max_recipients: int = 100,
@@ -119,37 +123,37 @@ class CampaignService:
         self._open = open_unit_of_work
         self._room = room
         self._media = media
+        self._messages = messages
         self._rules = rules
         self._journal = journal
-        self._max_recipients = max_recipients
+        self._planner = Planner(room, rules, max_recipients)
         self._now = now
 
     # Starting
 
-    def launch(  # noqa: PLR0917  # name, text and audience are three things
+    def launch(
         self,
         caller: Caller,
         name: str,
-        draft: Draft,
-        audience: Audience,
+        terms: Terms,
         now: datetime,
         once: Once | None = None,
         *,
-        scheduled_at: datetime | None = None,
         failure_percent: int = 20,
-        hours: Hours | None = None,
     ) -> CampaignResult:
-        """Start a campaign: its audience and every text are frozen, its end is promised. With
-        `scheduled_at` that happens then, and whoever cannot be reached by then is left out. Raises
+        """Start a campaign: its audience and every text are frozen, its end is promised. One that
+        starts later is frozen then, and whoever cannot be reached by then is left out. Raises
         Invalid naming every bad recipient, too many of them, or a bad field; then nothing is
         stored."""
         caller.require(Permission.SEND)
-        named, draft = _name(name), self._checked(draft)
-        _check_time(scheduled_at, now)
+        named, terms = _name(name), replace(terms, draft=self._checked(terms.draft))
+        _check_time(terms.starts_at, now)
+        is_later = terms.starts_at > now
 
         def deed(work: UnitOfWork) -> str:
+            draft = terms.draft
             screen(work, caller.owner_id, draft.content)
-            plan = self._plan(work, caller.owner_id, draft, audience, now, hours=hours)
+            plan = self._planner.plan(work, caller.owner_id, terms, now)
             new = NewCampaign(
                 name=named,
                 content=draft.content,
@@ -157,25 +161,23 @@ class CampaignService:
                 price_cents=draft.price_cents,
                 priority=draft.priority,
                 metadata=draft.metadata,
-                audience=_audience_record(audience, plan),
+                audience=_audience_record(terms.audience, plan),
                 recipients=plan.recipients,
                 total=len(plan.recipients),
                 promised_at=plan.promised_at,
-                scheduled_at=scheduled_at,
+                scheduled_at=terms.starts_at if is_later else None,
                 failure_percent=failure_percent,
-                hours=hours,
+                hours=terms.hours,
             )
-            if scheduled_at is not None:
-                took = plan.promised_at - now if plan.promised_at else None
-                later = None if took is None else scheduled_at + took
-                asked = _audience_record(audience, replace(plan, recipients=()))
-                asked["recipientIds"] = [recipient_id(one) for one in audience.recipient_ids]
-                new = replace(new, recipients=(), audience=asked, promised_at=later)
+            if is_later:
+                asked = _audience_record(terms.audience, replace(plan, recipients=()))
+                asked["recipientIds"] = [recipient_id(one) for one in terms.audience.recipient_ids]
+                new = replace(new, recipients=(), audience=asked)
             campaign = work.campaigns.add(caller, new, self._rules.wake_after)
             detail = {"recipients": campaign.total, "excluded": len(plan.excluded)}
-            done = "campaign.started" if scheduled_at is None else "campaign.scheduled"
+            done = "campaign.scheduled" if is_later else "campaign.started"
             work.audit.add(caller, done, "campaign", str(campaign.public_id), detail)
-            if scheduled_at is None:
+            if not is_later:
                 work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
             return json.dumps(str(campaign.public_id))
 
@@ -192,106 +194,43 @@ class CampaignService:
         metadata = json.dumps(dict(draft.metadata), ensure_ascii=False).encode()
         return validate(draft, len(metadata), self._rules.media_hosts)
 
-    def preview(self, caller: Caller, draft: Draft, audience: Audience, now: datetime) -> Plan:
-        """Who would get what and when it would end; nothing is stored. Raises Invalid."""
+    def preview(self, caller: Caller, terms: Terms, now: datetime, size: int | None = None) -> Plan:
+        """Who would get what and when it would end, of `size` imagined fans if given; nothing is
+        stored. Raises Invalid."""
         caller.require(Permission.SEND)
-        draft = self._checked(draft)
+        terms = replace(terms, draft=self._checked(terms.draft))
+        _check_time(terms.starts_at, now)
         with self._open() as work:
-            screen(work, caller.owner_id, draft.content)
-            return self._plan(work, caller.owner_id, draft, audience, now)
+            screen(work, caller.owner_id, terms.draft.content)
+            if size is not None:
+                return self._planner.imagine(work, caller.owner_id, size, terms, now)
+            return self._planner.plan(work, caller.owner_id, terms, now)
 
-    def _plan(
+    def send_test(
         self,
-        work: UnitOfWork,
-        owner_id: OwnerId,
+        caller: Caller,
         draft: Draft,
-        audience: Audience,
+        fan_id: FanId | None,
         now: datetime,
-        *,
-        strict: bool = True,
-        hours: Hours | None = None,
-    ) -> Plan:
-        asked, duplicates = self._asked(work, owner_id, audience)
-        listed = self._listed(work, owner_id, audience)
-        found = {one.fan_id: one for one in work.campaigns.candidates(owner_id, asked)}
-        explicit = set(audience.recipient_ids)
-        recipients: list[Recipient] = []
-        excluded: list[tuple[FanId, Exclusion]] = []
-        for fan_id in asked:
-            candidate = found.get(fan_id)
-            text = rendered(draft.content, candidate) if candidate else None
-            why = _why_not(candidate, text, is_listed=fan_id in listed)
-            if why is None and candidate and text is not None and candidate.connection_id:
-                recipients.append(Recipient(fan_id, candidate.connection_id, text))
-            elif why is not None:
-                excluded.append((fan_id, why))
-        self._refuse(excluded if strict else (), explicit, len(recipients))
-        promised = in_hours(self._promised(work, recipients, draft.priority, now), hours)
-        last = max((one.promised_at for one in promised if one.promised_at), default=None)
-        if any(one.promised_at is None for one in promised):
-            last = None  # An account is paused: nobody can say.
-        return Plan(promised, excluded, duplicates, last)
-
-    def _asked(
-        self, work: UnitOfWork, owner_id: OwnerId, audience: Audience
-    ) -> tuple[Sequence[FanId], int]:
-        """Each fan once, in the order asked, and how many were named twice."""
-        if len(audience.segment_ids) + len(audience.exclude_segment_ids) > SEGMENTS_MAX:
-            raise Invalid(FieldProblem("segmentIds", f"use at most {SEGMENTS_MAX}"))
-        named = list(audience.recipient_ids)
-        for segment_id in audience.segment_ids:
-            named += self._of_segment(work, owner_id, segment_id, len(named))
-        once = list(dict.fromkeys(named))
-        if not once:
-            raise Invalid(FieldProblem("recipientIds", "name at least one fan or segment"))
-        return once, len(audience.recipient_ids) - len(set(audience.recipient_ids))
-
-    def _of_segment(
-        self, work: UnitOfWork, owner_id: OwnerId, segment_id: int, so_far: int
-    ) -> Sequence[FanId]:
-        segment = segment_of(work, owner_id, SegmentId(segment_id))
-        # Some may be left out again; far beyond the limit nobody needs to be counted.
-        most = 2 * self._max_recipients + so_far + 1000
-        return work.fans.ids(owner_id, (segment.filter,), FanId(0), most)
-
-    def _listed(self, work: UnitOfWork, owner_id: OwnerId, audience: Audience) -> frozenset[FanId]:
-        listed = set(audience.exclude_ids)
-        for segment_id in audience.exclude_segment_ids:
-            segment = segment_of(work, owner_id, SegmentId(segment_id))
-            after = FanId(0)
-            while ids := work.fans.ids(owner_id, (segment.filter,), after, 10_000):
-                listed.update(ids)
-                after = ids[-1]
-        return frozenset(listed)
-
-    def _refuse(
-        self, excluded: Sequence[tuple[FanId, Exclusion]], explicit: set[FanId], count: int
-    ) -> None:
-        """Whoever was named one by one must be reachable; of a segment the others are left out."""
-        bad = [
-            FieldProblem("recipientIds", f"{recipient_id(fan_id)}: {why}")
-            for fan_id, why in excluded
-            if fan_id in explicit and why is not Exclusion.LISTED
-        ]
-        if bad:
-            raise Invalid(*bad[:BAD_SHOWN], code="bad_recipients")
-        if count > self._max_recipients:
-            problem = f"{count} recipients: at most {self._max_recipients}"
-            raise Invalid(FieldProblem("recipientIds", problem), code="too_many_recipients")
-        if not count:
-            raise Invalid(FieldProblem("recipientIds", "nobody is left to write to"))
-
-    def _promised(
-        self, work: UnitOfWork, recipients: Sequence[Recipient], priority: int, now: datetime
-    ) -> Sequence[Recipient]:
-        """Each with its promise; the accounts are locked, so that nobody else is promised it."""
-        promises = Promises(work, self._room, self._rules, now)
-        ids = sorted({one.connection_id for one in recipients})
-        locked = {connection_id: work.connections.lock(connection_id) for connection_id in ids}
-        return [
-            replace(one, promised_at=promises.next(locked[one.connection_id], priority))
-            for one in recipients
-        ]
+        once: Once | None = None,
+    ) -> SendResult:
+        """One ordinary message to a fan that is tagged `test`, with the text as it gets it. Raises
+        NotFound, Invalid, and what `send_message` raises."""
+        caller.require(Permission.SEND)
+        with self._open() as work:
+            found = [fan_id] if fan_id else work.fans.ids(caller.owner_id, (TESTERS,), FanId(0), 2)
+            fan = work.fans.get(caller.owner_id, found[0]) if found else None
+            people = work.campaigns.candidates(caller.owner_id, found)
+        if fan_id and fan is None:
+            raise NotFound("no such fan", code="recipient_not_found")
+        if fan is None or len(found) > 1 or TEST_TAG not in fan.tags:
+            raise Invalid(FieldProblem("recipientId", TEST_REMEDY))
+        text = rendered(draft.content, people[0])
+        if text is None:
+            raise Invalid(FieldProblem("content", f"this fan {Exclusion.NO_NAME}"))
+        return self._messages.send_message(
+            caller, recipient_id(fan.id), replace(draft, content=text), now, once
+        )
 
     # A worker's
 
@@ -336,18 +275,11 @@ class CampaignService:
             is_due = campaign and campaign.scheduled_at and campaign.scheduled_at <= now
             if campaign is None or campaign.status is not CampaignStatus.SCHEDULED or not is_due:
                 return
-            audience = audience_of(campaign.audience)
             draft = Draft(campaign.content, priority=campaign.priority)
+            audience = audience_of(campaign.audience)
+            terms = Terms(draft, audience, starts_at=now, hours=campaign.hours)
             try:
-                plan = self._plan(
-                    work,
-                    campaign.owner_id,
-                    draft,
-                    audience,
-                    now,
-                    strict=False,
-                    hours=campaign.hours,
-                )
+                plan = self._planner.plan(work, campaign.owner_id, terms, now, strict=False)
             except (Invalid, NotFound) as problem:
                 work.campaigns.set_status(campaign_id, CampaignStatus.FAILED, problem.message)
             else:
@@ -402,6 +334,9 @@ class CampaignService:
         if connection is None:
             return
         try:
+            if connection.bulk_held_until is not None:  # Before anything waits in the lane.
+                for campaign_id in {one.campaign_id for one in waiting if one.campaign_id}:
+                    self._room.lane(connection_id, campaign_id, LaneVerb.PAUSE)
             admission = self._room.admit(self._rules.pace(connection), waiting)
         except RoomUnavailable as problem:
             self._journal.note("admission_postponed", reason=str(problem))
@@ -534,6 +469,10 @@ class CampaignService:
     def _tell_room(
         self, campaign_id: CampaignId, connections: Sequence[ConnectionId], verb: LaneVerb
     ) -> None:
+        if verb is LaneVerb.RESUME:
+            with self._open() as work:
+                held = work.bulk_limits.held(connections)
+            connections = [one for one in connections if one not in held]
         # The claim refuses what the room still hands out.
         with contextlib.suppress(RoomUnavailable):
             for connection_id in connections:
@@ -591,22 +530,48 @@ class CampaignService:
         campaign = self.get(caller, public_id)
         with self._open() as work:
             delays = work.campaigns.delays(campaign.id)
-            last = work.campaigns.last_waiting(campaign.id)
-        return CampaignReport(campaign, self._ends(campaign, last), delays)
+            waiting = work.campaigns.waiting_on(campaign.id)
+            accounts = {
+                one.connection_id: work.connections.by_id(one.connection_id) for one in waiting
+            }
+            ends = [
+                self._end_on(work, campaign, accounts[one.connection_id], one) for one in waiting
+            ]
+        known = [one for one in ends if one is not None]
+        is_known = campaign.status is CampaignStatus.ACTIVE and len(known) == len(ends)
+        return CampaignReport(
+            campaign,
+            max(known, default=campaign.promised_at) if is_known else None,
+            delays,
+            [one for one in accounts.values() if one and one.bulk_held_until],
+        )
 
-    def _ends(
-        self, campaign: Campaign, last: Sequence[tuple[ConnectionId, Waiting]]
+    def _end_on(
+        self,
+        work: UnitOfWork,
+        campaign: Campaign,
+        connection: Connection | None,
+        waiting: WaitingOn,
     ) -> datetime | None:
-        if campaign.status is not CampaignStatus.ACTIVE:
+        """When the last message leaves that waits on this account; None while it cannot be told."""
+        if connection is None or connection.state is not ConnectionState.ACTIVE:
             return None
-        if not last:
-            return campaign.promised_at
+        if waiting.last is None:
+            return waiting.held_until
         try:
-            places = [self._room.place(connection_id, one) for connection_id, one in last]
+            place = self._room.place(connection.id, waiting.last)
         except RoomUnavailable:
             return None
-        slots = [place[1] for place in places if place is not None]
-        return instant(max(slots)) if slots else campaign.promised_at
+        if place is not None:
+            before, end = place[0], instant(place[1])
+        elif connection.bulk_held_until or campaign.held_until:
+            interval = timedelta(milliseconds=self._rules.pace(connection).interval_ms)
+            before, end = waiting.going - 1, self._now() + waiting.going * interval
+        else:  # It is in the air, or not parked yet.
+            return campaign.promised_at
+        limits = connection.bulk_limits.within(campaign.hours)
+        end = self._planner.last_slot(work, connection, limits, before, end)
+        return max(end, waiting.held_until or end)
 
     def page(
         self,
@@ -645,39 +610,9 @@ def _name(name: str) -> str:
     return named
 
 
-def in_hours(recipients: Sequence[Recipient], hours: Hours | None) -> Sequence[Recipient]:
-    """The promises of each account, put off to the hours in which the campaign sends."""
-    if hours is None:
-        return recipients
-    moved: dict[FanId, datetime] = {}
-    for connection_id in {one.connection_id for one in recipients}:
-        mine = [
-            (one.fan_id, one.promised_at)
-            for one in recipients
-            if one.connection_id == connection_id and one.promised_at is not None
-        ]
-        instants = hours.moved([promised for _, promised in mine])
-        moved |= {fan_id: at for (fan_id, _), at in zip(mine, instants, strict=True)}
-    return [replace(one, promised_at=moved.get(one.fan_id)) for one in recipients]
-
-
-def _check_time(scheduled_at: datetime | None, now: datetime) -> None:
-    if scheduled_at is not None and not now < scheduled_at <= now + SCHEDULED_MAX:
+def _check_time(starts_at: datetime, now: datetime) -> None:
+    if not now <= starts_at <= now + SCHEDULED_MAX:
         raise Invalid(FieldProblem("scheduledAt", "use a time in the future, within a year"))
-
-
-def _why_not(candidate: Candidate | None, text: str | None, *, is_listed: bool) -> Exclusion | None:
-    if candidate is None:
-        return Exclusion.UNKNOWN
-    checks = (
-        (candidate.is_deleted, Exclusion.DELETED),
-        (is_listed, Exclusion.LISTED),
-        (not candidate.is_linked, Exclusion.NOT_LINKED),
-        (candidate.is_disconnected, Exclusion.DISCONNECTED),
-        (text is None, Exclusion.NO_NAME),
-        (text is not None and len(text) > CONTENT_MAX, Exclusion.TOO_LONG),
-    )
-    return next((why for holds, why in checks if holds), None)
 
 
 def _audience_record(audience: Audience, plan: Plan) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class ConnectionService:
         caller.require(Permission.READ)
         with self._open() as work:
             connection = _owned(work, caller.owner_id, connection_id)
-            waiting = sum(work.queue.ahead(connection_id, frozenset()).values())
+            waiting = work.queue.unfinished(connection_id)
         [bucket] = self._buckets([connection_id])
         return ConnectionReport(connection, waiting, bucket)
 
@@ -169,8 +169,8 @@ class ConnectionService:
     def change_limits(
         self, caller: Caller, connection_id: ConnectionId, draft: LimitsDraft
     ) -> Connection:
-        """Rename it, or change its pace from the next message on. Raises Invalid, NotFound,
-        Conflict (disconnected)."""
+        """Rename it, or change its pace or limits from the next message on. Raises Invalid,
+        NotFound, Conflict (disconnected)."""
         caller.require(Permission.MANAGE)
         check_limits(draft)
         values: dict[str, object] = {
@@ -180,11 +180,23 @@ class ConnectionService:
         }
         changes = {name: value for name, value in values.items() if name in draft.given}
 
-        def change(work: UnitOfWork, _now: Connection) -> None:
+        def change(work: UnitOfWork, current: Connection) -> None:
             if changes:
                 work.accounts.change(connection_id, changes)
                 fields: dict[str, object] = {"fields": sorted(changes)}
                 work.audit.add(caller, "connection.changed", "connection", connection_id, fields)
+            if "campaign_limits" in draft.given:
+                limits, since = draft.campaign_limits, current.bulk_limits.warm_up_since
+                if limits and limits.warm_up_since and since:
+                    limits = replace(limits, warm_up_since=since)  # It began then.
+                work.bulk_limits.change(connection_id, limits)
+                work.audit.add(
+                    caller,
+                    "connection.limited",
+                    "connection",
+                    connection_id,
+                    limits.record() if limits else {},
+                )
 
         return self._change(caller, connection_id, change)
 

@@ -24,7 +24,7 @@ from domain.messages import (
     State,
     next_state,
 )
-from domain.pacing import Beginning, Permit, Waiting
+from domain.pacing import Beginning, LaneVerb, Permit, Waiting
 from domain.ports import (
     Journal,
     Platform,
@@ -33,7 +33,8 @@ from domain.ports import (
     SendRequest,
     WaitingRoom,
 )
-from domain.repositories import OpenUnitOfWork, Result, UnitOfWork
+from domain.repositories import Lanes, OpenUnitOfWork, Result, UnitOfWork
+from domain.services.bulk_limits import BulkLimitService
 from domain.services.messages import MessageService
 from domain.services.promises import estimates, instant
 from domain.services.rules import SendingRules
@@ -102,6 +103,7 @@ class DeliveryService:
         messages: MessageService,
         rules: SendingRules,
         journal: Journal,
+        limits: BulkLimitService | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -109,6 +111,7 @@ class DeliveryService:
         self._room = room
         self._platform = platform
         self._messages = messages
+        self._limits = limits
         self._rules = rules
         self._journal = journal
         self._monotonic = monotonic
@@ -190,8 +193,10 @@ class DeliveryService:
             self._journal.note("claim_postponed", reason=str(problem))
             self._free(permit, put_back=True)
             return
-        if claim is None:
-            self._free(permit)
+        if claim is None or isinstance(claim, Lanes):
+            if claim and self._limits:  # First the lanes: else it is handed out again at once.
+                self._limits.tell_room(claim, LaneVerb.PAUSE)
+            self._free(permit, put_back=claim is not None)
             return
         slot = self._begin(permit, claim)
         if slot is None:
@@ -199,9 +204,11 @@ class DeliveryService:
         call = self._call(claim, slot, until=started + self._rules.deadline.total_seconds())
         self._record(permit, claim, call, until=started + self._rules.deadline.total_seconds())
 
-    def _claim(self, message_id: MessageId) -> Claim | None:
+    def _claim(self, message_id: MessageId) -> Claim | Lanes | None:
         with self._open() as work:
-            claim = work.messages.claim(message_id, self._rules.lease)
+            claim: Claim | Lanes | None = work.messages.claim(message_id, self._rules.lease)
+            if claim is None and self._limits:
+                claim = self._limits.claim(work, message_id, self._rules.lease)
             work.commit()
         return claim
 

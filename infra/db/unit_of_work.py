@@ -22,6 +22,7 @@ from domain.repositories import (
     ApiKeyRepository,
     AuditRepository,
     BannedWordRepository,
+    BulkLimitRepository,
     CampaignRepository,
     ConnectionRepository,
     ConversationRepository,
@@ -52,6 +53,7 @@ from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
+from infra.db.repositories.bulk_limits import SqlBulkLimitRepository
 from infra.db.repositories.campaigns import SqlCampaignRepository
 from infra.db.repositories.conversations import SqlConversationRepository
 from infra.db.repositories.departures import SqlDepartureRepository
@@ -114,6 +116,7 @@ class SqlUnitOfWork:
     transactions: TransactionRepository
     imports: ImportRepository
     campaigns: CampaignRepository
+    bulk_limits: BulkLimitRepository
 
     def __init__(self, sessions: sessionmaker[Session], bus: Bus, cipher: Cipher) -> None:
         self._sessions = sessions
@@ -152,6 +155,7 @@ class SqlUnitOfWork:
         self.transactions = SqlTransactionRepository(self._session)
         self.imports = SqlImportRepository(self._session)
         self.campaigns = SqlCampaignRepository(self._session)
+        self.bulk_limits = SqlBulkLimitRepository(self._session)
         return self
 
     def __exit__(

@@ -281,6 +281,7 @@ def test_ahead_counts_what_is_queued_or_sending_but_not_held_or_begun(world: Wor
     with world.open() as work:
         assert dict(work.queue.ahead(world.connection, frozenset())) == {5: 2, 8: 1}
         assert dict(work.queue.ahead(world.connection, frozenset({sending.id}))) == {5: 1, 8: 1}
+        assert work.queue.unfinished(world.connection) == 4
     assert first.id < second.id < sending.id
 
 

@@ -188,3 +188,41 @@ def test_twenty_pauses_and_kills_leave_each_recipient_exactly_once(
     received = fragile.received(account)
     assert sorted(one["chat"] for one in received) == sorted(account.chats)
     assert fragile.audit()[0] == "0 lost, 0 double, 0 over-limit"
+
+
+def test_a_cap_holds_a_campaign_and_lets_it_go_on(system: System) -> None:
+    account = system.account(fans=8, rate=600)
+    limits = {"campaignLimits": {"perHour": 5}}
+    path = f"/api/connections/{account.id}"
+    assert system.api("PUT", path, limits).status_code == 200
+    campaign = launch(system, account, "Hi")
+
+    def held() -> bool:
+        found = seen(system, campaign)
+        return bool(found["holds"]) and found["progress"]["sent"] == 5
+
+    eventually(held, "a campaign that its account's cap holds", lambda: seen(system, campaign))
+    assert [one["reason"] for one in seen(system, campaign)["holds"]] == ["hour_cap"]
+    # Whatever would be overdue meanwhile is left where it is.
+    system.sql(
+        "UPDATE messages SET wake_after = now() WHERE state = 'queued' AND connection_id = %s",
+        account.id,
+    )
+    time.sleep(2)
+    assert len(system.received(account)) == 5
+
+    # An hour later.
+    system.sql(
+        "UPDATE message_attempts SET slot_at = slot_at - interval '1 hour'"
+        " WHERE connection_id = %s",
+        account.id,
+    )
+    system.sql(
+        "UPDATE platform_connections SET bulk_held_until = now() WHERE id = %s",
+        account.id,
+    )
+    ended(system, campaign)
+
+    received = system.received(account)
+    assert sorted(one["chat"] for one in received) == sorted(account.chats)
+    assert over_limit([one["receivedMs"] for one in received]) == 0

@@ -77,7 +77,10 @@ class FakeMessageRepository(Rows):
 
     # Sending
 
-    def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
+    def claim(
+        self, message_id: MessageId, lease: timedelta, *, cleared: bool = False
+    ) -> Claim | None:
+        del cleared  # No account has limits here.
         rows, now = self._session.write(), self._session.now
         message = rows.messages.get(message_id)
         if message is None or not self._may_go(message):

@@ -27,6 +27,12 @@ class FakeQueueRepository(Rows):
             if one.connection_id == connection_id and one.state is State.QUEUED and not one.hold
         ]
 
+    def unfinished(self, connection_id: ConnectionId) -> int:
+        unfinished = {State.QUEUED, State.SENDING}
+        return sum(
+            one.connection_id == connection_id and one.state in unfinished for one in self._all
+        )
+
     def ahead(
         self,
         connection_id: ConnectionId,

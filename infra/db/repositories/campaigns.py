@@ -12,6 +12,7 @@ from sqlalchemy import Row, func, insert, null, or_, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
+from domain.bulk_limits import read_hours
 from domain.campaigns import (
     Campaign,
     CampaignId,
@@ -20,7 +21,6 @@ from domain.campaigns import (
     Progress,
     Recipient,
     Standing,
-    read_hours,
 )
 from domain.campaigns import CampaignStatus as C  # as the domain calls it
 from domain.connections import ConnectionId
@@ -28,7 +28,7 @@ from domain.fans import FanId
 from domain.messages import Attachment, MessageId, State
 from domain.pacing import Waiting
 from domain.paging import TOTAL_MAX, Page
-from domain.repositories.campaigns import Delivery, NewCampaign, Written
+from domain.repositories.campaigns import Delivery, NewCampaign, WaitingOn, Written
 from domain.users import Caller, OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
 from infra.db.repositories.rows import attachment_json, changed
@@ -47,7 +47,8 @@ ANNOUNCED = timedelta(seconds=30)
 # Late deliveries and purchases are counted for so long.
 COUNTED_FOR = timedelta(days=31)
 PAGE = """
-    SELECT r.position, r.fan_id, r.connection_id, r.text, r.promised_at
+    SELECT r.position, r.fan_id, r.connection_id, r.text, r.promised_at,
+      CASE WHEN r.held_until > now() THEN r.held_until END AS held_until
     FROM campaign_recipients r
     JOIN fans f ON f.id = r.fan_id AND f.deleted_at IS NULL AND f.platform_user_id IS NOT NULL
       AND f.connection_id = r.connection_id
@@ -89,17 +90,18 @@ WRITE = sql(
     WITH page AS ({PAGE})
     INSERT INTO messages (public_id, user_id, connection_id, conversation_id, fan_id, campaign_id,
       direction, text, price_cents, attachments, metadata, priority, state, queued_at, created_at,
-      promised_at, estimated_send_at, wake_after)
+      promised_at, estimated_send_at, hold, wake_after)
     SELECT gen_random_uuid(), k.user_id, p.connection_id, c.id, p.fan_id, k.id,
       'out', p.text, k.price_cents,
       coalesce(cast(:attachments AS jsonb) -> p.connection_id::text, '[]'),
       k.metadata, k.priority, 'queued', now(), now(),
-      p.promised_at, p.promised_at, now() + :wake_in
+      p.promised_at, p.promised_at, CASE WHEN p.held_until IS NOT NULL THEN 'fan_limit' END,
+      coalesce(p.held_until, now() + :wake_in)
     FROM page p JOIN conversations c USING (fan_id, connection_id)
     JOIN campaigns k ON k.id = :id
     ORDER BY p.position
     ON CONFLICT (campaign_id, fan_id) DO NOTHING
-    RETURNING id, connection_id, priority
+    RETURNING id, connection_id, priority, hold
     """  # noqa: S608  # a constant of ours
 )
 CANCEL = sql(
@@ -127,10 +129,14 @@ REQUEUE = sql(
     RETURNING m.id, m.connection_id, m.priority
     """
 )
-LAST_WAITING = sql(
+WAITING_ON = sql(
     """
-    SELECT DISTINCT ON (connection_id) connection_id, id, priority FROM messages
-    WHERE campaign_id = :id AND state = 'queued' ORDER BY connection_id, priority DESC, id DESC
+    SELECT connection_id, max(priority) AS priority,
+      max(wake_after) FILTER (WHERE is_held) AS until,
+      max(id) FILTER (WHERE NOT is_held) AS id, count(*) FILTER (WHERE NOT is_held) AS going
+    FROM (SELECT *, hold IS NOT NULL AS is_held FROM messages
+      WHERE campaign_id = :id AND state = 'queued') AS waiting
+    GROUP BY connection_id ORDER BY connection_id
     """
 )
 CHANGED = sql(
@@ -241,6 +247,7 @@ class SqlCampaignRepository:
                 "connection_id": one.connection_id,
                 "text": one.text,
                 "promised_at": one.promised_at,
+                "held_until": one.held_until,
             }
             for position, one in enumerate(recipients, start=1)
         ]
@@ -392,7 +399,8 @@ class SqlCampaignRepository:
         )
         asked = {**page, "wake_in": wake_in, "attachments": attachments}
         written = self._session.execute(WRITE, asked).all()
-        return Written(_waiting(written, campaign_id), following[-1].position)
+        going = [row for row in written if row.hold is None]
+        return Written(_waiting(going, campaign_id), following[-1].position)
 
     def wait(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
         self._set(campaign_id, wake_after=func.now() + wake_in, reason=reason)
@@ -446,10 +454,15 @@ class SqlCampaignRepository:
         rows = self._session.execute(REQUEUE, {"id": campaign_id, "wake_in": wake_in}).all()
         return Written(_waiting(rows, campaign_id), None)
 
-    def last_waiting(self, campaign_id: CampaignId) -> Sequence[tuple[ConnectionId, Waiting]]:
+    def waiting_on(self, campaign_id: CampaignId) -> Sequence[WaitingOn]:
         return [
-            (ConnectionId(row.connection_id), Waiting(MessageId(row.id), row.priority, campaign_id))
-            for row in self._session.execute(LAST_WAITING, {"id": campaign_id})
+            WaitingOn(
+                connection_id=ConnectionId(row.connection_id),
+                last=row.id and Waiting(MessageId(row.id), row.priority, campaign_id),
+                going=row.going,
+                held_until=row.until,
+            )
+            for row in self._session.execute(WAITING_ON, {"id": campaign_id})
         ]
 
     def delays(self, campaign_id: CampaignId) -> Mapping[str, int]:
@@ -570,19 +583,6 @@ def _waiting(
         waiting = Waiting(MessageId(row.id), row.priority, campaign_id)
         found[ConnectionId(row.connection_id)].append(waiting)
     return found
-
-
-def _candidate_of(row: Any) -> Candidate:
-    connection = None if row.connection_id is None else ConnectionId(row.connection_id)
-    return Candidate(
-        fan_id=FanId(row.id),
-        name=row.name,
-        handle=row.handle,
-        connection_id=connection,
-        is_linked=connection is not None and row.platform_user_id is not None,
-        is_deleted=row.deleted_at is not None,
-        is_disconnected=row.state == "disconnected",
-    )
 
 
 def _delivery_of(row: Any) -> Delivery:

@@ -11,9 +11,11 @@ CLAIM = sql(
     -- everybody does, so that nobody waits in a circle.
     WITH connection AS (
       SELECT c.id, c.account_id, c.access_key
-      FROM platform_connections c
-      WHERE c.id = (SELECT connection_id FROM messages WHERE id = :id) AND c.state = 'active'
-      FOR SHARE
+      FROM messages m JOIN platform_connections c ON c.id = m.connection_id
+      WHERE m.id = :id AND c.state = 'active'
+        -- Else the limits are asked first, under a lock that nobody may share.
+        AND (m.campaign_id IS NULL OR c.bulk_limits IS NULL OR :cleared)
+      FOR SHARE OF c
     ), found AS (
       SELECT m.id, c.account_id, c.access_key, f.platform_user_id
       FROM messages m

@@ -118,8 +118,11 @@ class SqlMessageRepository:
 
     # Sending
 
-    def claim(self, message_id: MessageId, lease: timedelta) -> Claim | None:
-        row = self._session.execute(CLAIM, {"id": message_id, "lease": lease}).one_or_none()
+    def claim(
+        self, message_id: MessageId, lease: timedelta, *, cleared: bool = False
+    ) -> Claim | None:
+        asked = {"id": message_id, "lease": lease, "cleared": cleared}
+        row = self._session.execute(CLAIM, asked).one_or_none()
         if row is None:
             return None
         claim = claim_of(row, row, row, self._cipher)

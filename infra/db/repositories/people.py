@@ -8,6 +8,7 @@ from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from domain.bulk_limits import Held, read_limits
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Conflict, NotFound
 from domain.messages import Delay
@@ -49,6 +50,9 @@ def connection_of(row: ConnectionRow) -> Connection:
         sync_after=row.sync_after,
         synced_at=row.synced_at,
         sync_error=row.sync_error,
+        bulk_limits=read_limits(row.bulk_limits),
+        bulk_held_until=row.bulk_held_until,
+        bulk_held_why=Held(row.bulk_held_why) if row.bulk_held_why else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from domain.connections import Connection, ConnectionId
@@ -44,17 +44,30 @@ WAITS = (
     MessageRow.state == QUEUED,
     MessageRow.hold.is_(None),
 )
-# A message of a campaign waits for its campaign first: let go, it is found overdue.
+CAMPAIGN_GOES = and_(
+    CampaignRow.status == "active",
+    or_(CampaignRow.hours.is_(None), CampaignRow.open_until > func.now()),
+    or_(ConnectionRow.bulk_held_until.is_(None), ConnectionRow.bulk_held_until <= func.now()),
+)
+# A message of a campaign waits for its campaign first, and for the limits of its account: let go,
+# it is found overdue.
 GOES = or_(
     MessageRow.campaign_id.is_(None),
     select(CampaignRow.id)
-    .where(
-        CampaignRow.id == MessageRow.campaign_id,
-        CampaignRow.status == "active",
-        or_(CampaignRow.hours.is_(None), CampaignRow.open_until > func.now()),
-    )
+    .join(ConnectionRow, ConnectionRow.id == MessageRow.connection_id)
+    .where(CampaignRow.id == MessageRow.campaign_id, CAMPAIGN_GOES)
+    .correlate(MessageRow)
     .exists(),
 )
+
+
+def _sending_campaigns(connection_id: ConnectionId) -> Select[int]:
+    """The campaigns that send from this account now; asked once, whatever waits."""
+    return (
+        select(CampaignRow.id)
+        .join(ConnectionRow, ConnectionRow.user_id == CampaignRow.user_id)
+        .where(ConnectionRow.id == connection_id, CAMPAIGN_GOES)
+    )
 
 
 class SqlQueueRepository:
@@ -63,6 +76,15 @@ class SqlQueueRepository:
     def __init__(self, session: Session, cipher: Cipher) -> None:
         self._session = session
         self._cipher = cipher
+
+    def unfinished(self, connection_id: ConnectionId) -> int:
+        count = self._session.scalar(
+            select(func.count()).where(
+                MessageRow.connection_id == connection_id,
+                MessageRow.state.in_([QUEUED, SENDING]),
+            )
+        )
+        return count or 0
 
     def ahead(
         self,
@@ -81,6 +103,11 @@ class SqlQueueRepository:
                 MessageRow.state.in_([QUEUED, SENDING]),
                 MessageRow.hold.is_(None),
                 MessageRow.id.not_in(begun),
+                or_(
+                    MessageRow.state == SENDING,
+                    MessageRow.campaign_id.is_(None),
+                    MessageRow.campaign_id.in_(_sending_campaigns(connection_id)),
+                ),
                 *after,
             )
             .group_by(MessageRow.priority)

@@ -91,6 +91,8 @@ class CampaignRecipientRow(Row):
     connection_id: Mapped[int] = mapped_column(ForeignKey("platform_connections.id"))
     text: Mapped[str]
     promised_at: Mapped[datetime | None]
+    # Until then the fan has had enough of today.
+    held_until: Mapped[datetime | None]
     __table_args__ = (
         UniqueConstraint("campaign_id", "fan_id"),
         Index("ix_campaign_recipients_fan_id", "fan_id"),
@@ -224,6 +226,11 @@ class MessageRow(Row):
             "ix_messages_wake_after",
             "wake_after",
             postgresql_where=sql("state IN ('queued', 'unknown') AND wake_after IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_fan_limit",
+            "wake_after",
+            postgresql_where=sql("state = 'queued' AND hold = 'fan_limit'"),
         ),
         Index("ix_messages_lease_until", "lease_until", postgresql_where=sql("state = 'sending'")),
         Index(

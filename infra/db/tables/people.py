@@ -68,6 +68,10 @@ class ConnectionRow(Row):
     sync_error: Mapped[str | None]
     # As of when the state is what it is: an older word of the platform changes nothing.
     state_at: Mapped[datetime] = moment()
+    # Hours and caps of its campaigns, and until when, and why, it sends nothing of them.
+    bulk_limits: Mapped[dict[str, Any] | None]
+    bulk_held_until: Mapped[datetime | None]
+    bulk_held_why: Mapped[str | None]
     __table_args__ = (
         one_of("state", "active", "paused", "paused_auth", "paused_quota", "disconnected"),
         CheckConstraint("rate_per_minute > 0", name="rate_per_minute"),
@@ -84,6 +88,11 @@ class ConnectionRow(Row):
             "ix_platform_connections_sync_after",
             "sync_after",
             postgresql_where=sql("state <> 'disconnected'"),
+        ),
+        Index(
+            "ix_platform_connections_bulk_held_until",
+            "bulk_held_until",
+            postgresql_where=sql("bulk_held_until IS NOT NULL"),
         ),
     )
 

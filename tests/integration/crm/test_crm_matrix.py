@@ -103,6 +103,7 @@ ROUTES: dict[str, Line] = {
     "POST /api/messages/bulk/estimate": Line(
         Permission.SEND, {"recipientIds": ["fan_1"], "content": "Hi"}
     ),
+    "POST /api/messages/bulk/test": Line(Permission.SEND, {"content": "Hi"}),
     "GET /api/messages/bulk": Line(Permission.READ),
     "GET /api/messages/bulk/<uuid:campaign_id>": Line(Permission.READ),
     "GET /api/messages/bulk/<uuid:campaign_id>/recipients": Line(Permission.READ),

@@ -82,6 +82,15 @@ def test_connections_are_listed(world: World) -> None:
                 "burst": None,
                 "createdAt": "2026-11-23T12:00:00.000Z",
                 "username": None,
+                "campaignLimits": {
+                    "perHour": None,
+                    "perDay": None,
+                    "perFanPerDay": None,
+                    "hours": None,
+                    "warmUpSince": None,
+                    "heldUntil": None,
+                    "heldReason": None,
+                },
             }
         ]
     }

@@ -292,6 +292,7 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
         "post /api/onlyfans/messages/{message_id}/retry",
         "post /api/onlyfans/messages/{message_id}/confirm",
         "post /api/messages/bulk",
+        "post /api/messages/bulk/test",
         "post /api/messages/bulk/{campaign_id}/retry",
         "post /api/onlyfans/import/csv",
         "post /api/onlyfans/import/csv/{import_id}/confirm",
