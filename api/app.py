@@ -31,6 +31,7 @@ from api.linking import linking
 from api.merges import merges
 from api.messages import messages
 from api.monitoring import monitoring
+from api.notifications import notifications
 from api.saved_views import saved_views
 from api.screening import screening
 from api.segments import segments
@@ -130,6 +131,7 @@ def create_app(
         conversations,
         threads,
         saved_views,
+        notifications,
         health,
     ):
         app.register_blueprint(blueprint)

@@ -18,6 +18,7 @@ from domain.pacing import BucketView
 WAITING = "Queued, will be sent shortly"
 UNAVAILABLE = "Service temporarily unavailable"
 FAILED = "Message failed to send"
+UNPROVEN = "the platform did not say whether it was sent, and its chat does not prove it"
 
 
 class WaitReason(StrEnum):
@@ -118,13 +119,29 @@ def failure_notice(message: Message) -> Notice | None:
     """What to tell about a failed message; None when it has not failed."""
     if message.state is not State.FAILED:
         return None
-    code = message.error_code or Outcome.REFUSED
+    return failure(message.error_code, message.error_detail)
+
+
+def failure(code: str | None, detail: str | None) -> Notice:
+    """What to tell about a failure of this code."""
+    code = code or Outcome.REFUSED
     reason, remedy = _FAILURES.get(code, _FAILURES[Outcome.REFUSED])
     if code == "media_refused":
-        remedy = remedy_of(message.error_detail)
-    if message.error_detail:
-        reason = f"{reason} ({message.error_detail})"
+        remedy = remedy_of(detail)
+    if detail:
+        reason = f"{reason} ({detail})"
     return Notice(UNAVAILABLE if code == "queue_unavailable" else FAILED, reason, remedy)
+
+
+def unproven_notice() -> Notice:
+    """What to tell about a message that waits for a person."""
+    return waiting_notice(Wait(WaitReason.UNPROVEN, UNPROVEN))
+
+
+def pause_notice(state: ConnectionState) -> Notice:
+    """What to tell about an account that does not send."""
+    reason, _, remedy = _PAUSES[state][1].partition(": ")
+    return Notice(WAITING, reason, remedy or "connect it again")
 
 
 def waiting_notice(wait: Wait) -> Notice:
@@ -211,10 +228,7 @@ def _explain_media(message: Message) -> Wait:
 
 def _explain_unknown(message: Message) -> Wait:
     if message.wake_after is None:
-        return Wait(
-            WaitReason.UNPROVEN,
-            "the platform did not say whether it was sent, and its chat does not prove it",
-        )
+        return Wait(WaitReason.UNPROVEN, UNPROVEN)
     return Wait(
         WaitReason.SETTLING,
         "the platform did not say whether it was sent: its chat is read before anything is sent"

@@ -36,6 +36,7 @@ from domain.services.merges import MergeService
 from domain.services.messages import MessageService
 from domain.services.money import MoneyService
 from domain.services.monitoring import MonitoringService, Probes
+from domain.services.notifications import NotificationService
 from domain.services.read_marks import ReadMarkService
 from domain.services.rules import SendingRules
 from domain.services.saved_views import SavedViewService
@@ -127,6 +128,7 @@ class Services:
     conversations: ConversationService
     threads: ThreadService
     saved_views: SavedViewService
+    notifications: NotificationService
     read_marks: ReadMarkService
     unsending: UnsendingService
     monitoring: MonitoringService
@@ -249,6 +251,7 @@ def build(
     tiers = TierService(open_unit_of_work)
     threads = ThreadService(open_unit_of_work, room, rules)
     read_marks = ReadMarkService(open_unit_of_work, accounts, journal)
+    notifications = NotificationService(open_unit_of_work)
     unsending = UnsendingService(open_unit_of_work, accounts, journal)
     tokens = JwtIssuer(settings.jwt_secret, timedelta(seconds=settings.access_token_seconds))
     hasher = Argon2PasswordHasher()
@@ -326,10 +329,12 @@ def build(
             "sync": sync.announce_due,
             "tiers": tiers.sweep,
             "unsending": unsending.sweep,
+            "notifications": notifications.sweep,
         },
         conversations=ConversationService(open_unit_of_work, messages, threads),
         threads=threads,
         saved_views=SavedViewService(open_unit_of_work),
+        notifications=notifications,
         read_marks=read_marks,
         unsending=unsending,
         media=media,

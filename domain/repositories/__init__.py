@@ -57,6 +57,7 @@ from domain.repositories.messages import (
     StatusCounts,
     Unsettled,
 )
+from domain.repositories.notifications import NotificationRepository
 from domain.repositories.people import (
     ConnectionRepository,
     IdempotencyRepository,
@@ -108,6 +109,7 @@ __all__ = [
     "NewCampaign",
     "NewImport",
     "NewPlatformEvent",
+    "NotificationRepository",
     "Once",
     "OpenUnitOfWork",
     "PlatformEvent",
@@ -164,6 +166,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     conversations: ConversationRepository
     threads: ThreadRepository
     saved_views: SavedViewRepository
+    notifications: NotificationRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository

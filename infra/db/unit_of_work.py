@@ -37,6 +37,7 @@ from domain.repositories import (
     MediaRepository,
     MergeRepository,
     MessageRepository,
+    NotificationRepository,
     PlatformEventRepository,
     PurchaseRepository,
     QueueRepository,
@@ -66,10 +67,12 @@ from infra.db.repositories.links import SqlLinkRepository
 from infra.db.repositories.media import SqlMediaRepository
 from infra.db.repositories.merges import SqlMergeRepository
 from infra.db.repositories.messages import SqlMessageRepository
+from infra.db.repositories.notifications import SqlNotificationRepository
 from infra.db.repositories.people import SqlConnectionRepository, SqlUserRepository
 from infra.db.repositories.platform_events import SqlPlatformEventRepository
 from infra.db.repositories.purchases import SqlPurchaseRepository
 from infra.db.repositories.queue import SqlQueueRepository
+from infra.db.repositories.raising import tell
 from infra.db.repositories.saved_views import SqlSavedViewRepository
 from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
@@ -107,6 +110,7 @@ class SqlUnitOfWork:
     conversations: ConversationRepository
     threads: ThreadRepository
     saved_views: SavedViewRepository
+    notifications: NotificationRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository
@@ -146,6 +150,7 @@ class SqlUnitOfWork:
         self.conversations = SqlConversationRepository(self._session, self._cipher)
         self.threads = SqlThreadRepository(self._session, self._cipher)
         self.saved_views = SqlSavedViewRepository(self._session)
+        self.notifications = SqlNotificationRepository(self._session)
         self.unsending = SqlUnsendingRepository(self._session, self._cipher)
         self.media = SqlMediaRepository(self._session, self._cipher)
         self.banned_words = SqlBannedWordRepository(self._session)
@@ -172,6 +177,7 @@ class SqlUnitOfWork:
         self._events.append(replace(event, correlation_id=event.correlation_id or correlation_id()))
 
     def commit(self) -> None:
+        tell(self._session)
         self._session.commit()
         events, self._events = self._events, []
         if events:

@@ -31,6 +31,7 @@ from domain.paging import TOTAL_MAX, Page
 from domain.repositories.campaigns import Delivery, NewCampaign, WaitingOn, Written
 from domain.users import Caller, OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
+from infra.db.repositories.raising import subject_changed
 from infra.db.repositories.rows import attachment_json, changed
 from infra.db.tables import (
     CampaignRecipientRow,
@@ -418,6 +419,7 @@ class SqlCampaignRepository:
         if status is C.ACTIVE:
             values |= {"completed_at": None}
         self._set(campaign_id, **values)
+        subject_changed(self._session, "campaign_id", campaign_id)
 
     def turning(self, limit: int) -> Sequence[Campaign]:
         over = CampaignRow.open_until <= func.now()

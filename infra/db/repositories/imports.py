@@ -36,6 +36,7 @@ from domain.users import Caller, OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
 from infra.db.repositories.import_fans import ImportedFans
 from infra.db.repositories.import_lines import ImportLines
+from infra.db.repositories.raising import subject_changed
 from infra.db.repositories.rows import changed
 from infra.db.tables import (
     ImportErrorRow,
@@ -265,6 +266,7 @@ class SqlImportRepository(ImportedFans, ImportLines):
             failure=why and why.text,
             **_at_rest(),
         )
+        subject_changed(self._session, "import_id", lease.work.id)
 
     def put_back(
         self,

@@ -35,6 +35,7 @@ from domain.users import OwnerId
 from infra.cipher import Cipher
 from infra.db.repositories.delivery import CLAIM, FAN_GONE, OPEN_ATTEMPT, RECORD
 from infra.db.repositories.doubles import claim_id, take_over
+from infra.db.repositories.raising import message_stands
 from infra.db.repositories.rows import (
     QUEUED,
     SAID,
@@ -188,6 +189,8 @@ class SqlMessageRepository:
         answered = result.platform_message_id
         if sent and answered and (moved is None or moved.platform_message_id != answered):
             claim_id(self._session, claim.connection_id, claim.message_id, answered)
+        if moved and state is State.FAILED:
+            message_stands(self._session, claim.message_id)
         return state if moved else None
 
     def _landing(self, message_id: MessageId, state: State) -> State:
@@ -270,6 +273,8 @@ class SqlMessageRepository:
             values |= {"platform_message_id": platform_message_id, "sent_at": sent_at}
             if platform_message_id is not None and self._stands(message):
                 take_over(self._session, message.connection_id, message.id, platform_message_id)
+        if state is State.FAILED:
+            message_stands(self._session, message.id)
         return bool(
             changed(
                 self._session,

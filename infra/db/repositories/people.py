@@ -14,6 +14,7 @@ from domain.errors import Conflict, NotFound
 from domain.messages import Delay
 from domain.pacing import Learned
 from domain.users import OwnerId, Role, User, UserId
+from infra.db.repositories.raising import subject_changed
 from infra.db.repositories.rows import changed
 from infra.db.tables import AttemptRow, ConnectionRow, MessageRow, UserRow
 
@@ -188,6 +189,7 @@ class SqlConnectionRepository:
         ).rowcount
         if not changed:
             return False
+        subject_changed(self._session, "connection_id", connection_id)
         self._session.execute(
             update(MessageRow)
             .where(
@@ -205,6 +207,7 @@ class SqlConnectionRepository:
         self, connection_id: ConnectionId, learned: Learned, reason: str | None, delay: Delay | None
     ) -> None:
         until = learned.blocked_until_ms
+        subject_changed(self._session, "connection_id", connection_id)
         self._session.execute(
             update(ConnectionRow)
             .where(ConnectionRow.id == connection_id)

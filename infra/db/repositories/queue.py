@@ -19,6 +19,7 @@ from domain.pacing import Waiting
 from domain.repositories import Unsettled
 from infra.cipher import Cipher
 from infra.db.repositories.people import connection_of
+from infra.db.repositories.raising import message_stands
 from infra.db.repositories.rows import (
     QUEUED,
     SENDING,
@@ -299,6 +300,8 @@ class SqlQueueRepository:
         return count or 0
 
     def put_off(self, message_id: MessageId, wake_in: timedelta | None) -> None:
+        if wake_in is None:
+            message_stands(self._session, message_id)
         changed(
             self._session,
             update(MessageRow)

@@ -10,6 +10,8 @@ from infra.db.tables.crm import (
     BannedWordRow,
     FanChangeRow,
     FanMergeRow,
+    NotificationMarkRow,
+    NotificationRow,
     SavedFilterRow,
     TierRulesRow,
 )
@@ -68,6 +70,8 @@ __all__ = [
     "MediaRow",
     "MediaSourceRow",
     "MessageRow",
+    "NotificationMarkRow",
+    "NotificationRow",
     "PlatformEventRow",
     "PurchaseRow",
     "Row",

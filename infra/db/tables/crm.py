@@ -101,3 +101,56 @@ class BannedWordRow(Row):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     word: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = moment()
+
+
+class NotificationRow(Row):
+    """What a team must know: about messages (which name it), or about one connection, campaign or
+    import. One of messages is resolved when none of them stands as failed, whatever stands here."""
+
+    __tablename__ = "notifications"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    kind: Mapped[str]
+    code: Mapped[str | None]
+    detail: Mapped[str | None]
+    connection_id: Mapped[int | None] = mapped_column(ForeignKey("platform_connections.id"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
+    import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))
+    created_at: Mapped[datetime] = moment()
+    resolved_at: Mapped[datetime | None]
+    __table_args__ = (
+        one_of(
+            "kind",
+            "messages_failed",
+            "messages_unproven",
+            "connection_paused",
+            "platform_failing",
+            "campaign_paused",
+            "campaign_failed",
+            "import_failed",
+        ),
+        Index("ix_notifications_user_id_id", "user_id", "id"),
+        # The badge of every page.
+        Index(
+            "ix_notifications_open", "user_id", "id", postgresql_where=sql("resolved_at IS NULL")
+        ),
+        # What a row told before.
+        *(
+            Index(
+                f"ix_notifications_{column}",
+                column,
+                "id",
+                postgresql_where=sql(f"resolved_at IS NULL AND {column} IS NOT NULL"),
+            )
+            for column in ("connection_id", "campaign_id", "import_id")
+        ),
+    )
+
+
+class NotificationMarkRow(Row):
+    """Up to which notification a member has seen all."""
+
+    __tablename__ = "notification_marks"
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    seen_to: Mapped[int]
+    seen_at: Mapped[datetime] = moment()

@@ -148,6 +148,8 @@ class MessageRow(Row):
     deleted_at: Mapped[datetime | None]
     unsend_after: Mapped[datetime | None]
     unsend_tries: Mapped[int] = mapped_column(server_default="0")
+    # What told of its failure last.
+    notification_id: Mapped[int | None] = mapped_column(ForeignKey("notifications.id"))
     # The transaction that last changed the row, by a trigger: what polling asks for.
     changed: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
@@ -182,6 +184,13 @@ class MessageRow(Row):
         Index("ix_messages_connection_id_created_at", "connection_id", "created_at", "id"),
         Index("ix_messages_user_id_changed", "user_id", "changed", "id"),
         Index("ix_messages_fan_id", "fan_id", "id"),
+        Index(
+            "ix_messages_notification_id",
+            "notification_id",
+            "state",
+            "id",
+            postgresql_where=sql("notification_id IS NOT NULL"),
+        ),
         # What a fan got and bought, among the thousands of words that were said.
         Index(
             "ix_messages_media",

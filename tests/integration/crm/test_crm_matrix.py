@@ -50,6 +50,10 @@ ROUTES: dict[str, Line] = {
     ),
     "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Notifications
+    "GET /api/notifications": Line(Permission.READ),
+    "GET /api/notifications/unseen": Line(Permission.READ),
+    "POST /api/notifications/seen": Line(Permission.READ, {"upTo": 1}),
     # Settings
     "GET /api/settings/banned-words": Line(Permission.READ),
     "PUT /api/settings/banned-words": Line(Permission.MANAGE, {"words": ["coffee"]}),
