@@ -35,6 +35,7 @@ from api.notifications import notifications
 from api.saved_views import saved_views
 from api.screening import screening
 from api.segments import segments
+from api.snippets import snippets
 from api.team import team
 from api.threads import threads
 from api.transactions import transactions
@@ -132,6 +133,7 @@ def create_app(
         threads,
         saved_views,
         notifications,
+        snippets,
         health,
     ):
         app.register_blueprint(blueprint)

@@ -188,6 +188,7 @@ class Draft:
     price_cents: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     sent_by_ai: bool = False
+    snippet_id: int | None = None
     fields: DraftFields = DraftFields()
 
     @property
@@ -214,6 +215,7 @@ class NewMessage:
     queued_at: datetime
     promised_at: datetime | None
     sent_by_ai: bool = False
+    snippet_id: int | None = None
 
 
 @dataclass(frozen=True)

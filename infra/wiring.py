@@ -42,6 +42,7 @@ from domain.services.rules import SendingRules
 from domain.services.saved_views import SavedViewService
 from domain.services.screening import ScreeningService
 from domain.services.segments import SegmentService
+from domain.services.snippets import SnippetService
 from domain.services.sync import SyncService
 from domain.services.team import TeamService
 from domain.services.threads import ThreadService
@@ -129,6 +130,7 @@ class Services:
     threads: ThreadService
     saved_views: SavedViewService
     notifications: NotificationService
+    snippets: SnippetService
     read_marks: ReadMarkService
     unsending: UnsendingService
     monitoring: MonitoringService
@@ -335,6 +337,7 @@ def build(
         threads=threads,
         saved_views=SavedViewService(open_unit_of_work),
         notifications=notifications,
+        snippets=SnippetService(open_unit_of_work),
         read_marks=read_marks,
         unsending=unsending,
         media=media,

@@ -7,7 +7,15 @@ from sqlalchemy import event, text
 
 from tests.crm import Crm
 
-GROWING = {"fans", "messages", "fan_changes", "conversations", "transactions", "notifications"}
+GROWING = {
+    "fans",
+    "messages",
+    "fan_changes",
+    "conversations",
+    "transactions",
+    "notifications",
+    "snippets",
+}
 
 
 @contextmanager

@@ -131,6 +131,9 @@ class WriteRequest(Asked):
     )
     attachments: list[AttachmentRequest] | None = Field(None, json_schema_extra={"maxItems": 20})
     sent_by_ai: bool = Field(False, description="a machine wrote the text")
+    snippet_id: int | None = Field(
+        None, ge=1, le=BIGINT_MAX, description="the snippet it was written from: counts its use"
+    )
 
 
 class WrittenReply(Queued):

@@ -48,6 +48,7 @@ def draft(body: schemas.WriteRequest) -> Draft:
         attachments=tuple(Attachment(one.type, one.url) for one in body.attachments or ()),
         price_cents=body.price_cents,
         sent_by_ai=body.sent_by_ai,
+        snippet_id=body.snippet_id,
         fields=FIELDS,
     )
 

@@ -68,6 +68,7 @@ from domain.repositories.purchases import PurchaseRepository
 from domain.repositories.saved_views import SavedView, SavedViewRepository
 from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
+from domain.repositories.snippets import SnippetRepository
 from domain.repositories.sync import SyncLease, SyncRepository
 from domain.repositories.threads import ThreadRepository
 from domain.repositories.transactions import TransactionRepository
@@ -124,6 +125,7 @@ __all__ = [
     "SavedViewRepository",
     "SegmentRepository",
     "SentMessage",
+    "SnippetRepository",
     "Staging",
     "StatusCounts",
     "StoredMedia",
@@ -167,6 +169,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     threads: ThreadRepository
     saved_views: SavedViewRepository
     notifications: NotificationRepository
+    snippets: SnippetRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository

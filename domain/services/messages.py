@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.connections import ConnectionState
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.events import MessageRequested, RequestMetadata
 from domain.fans import Fan, FanId, parse_recipient, recipient_id
 from domain.messages import (
@@ -230,6 +230,8 @@ class MessageService:
         assert fan.connection_id is not None
         screen(work, fan.owner_id, draft.content, draft.fields.text)
         connection = work.connections.lock(fan.connection_id)
+        if draft.snippet_id is not None and not work.snippets.use(fan.owner_id, draft.snippet_id):
+            raise Invalid(FieldProblem("snippetId", "no such snippet"))
         hold = Hold.MEDIA if draft.attachments else None
         message = work.messages.add(
             NewMessage(
@@ -248,6 +250,7 @@ class MessageService:
                 queued_at=promises.now,
                 promised_at=None if hold else promises.next(connection, draft.priority),
                 sent_by_ai=draft.sent_by_ai,
+                snippet_id=draft.snippet_id,
             ),
             wake_in=self._rules.wake_after,
         )

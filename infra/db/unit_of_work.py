@@ -43,6 +43,7 @@ from domain.repositories import (
     QueueRepository,
     SavedViewRepository,
     SegmentRepository,
+    SnippetRepository,
     SyncRepository,
     ThreadRepository,
     TierRepository,
@@ -76,6 +77,7 @@ from infra.db.repositories.raising import tell
 from infra.db.repositories.saved_views import SqlSavedViewRepository
 from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
+from infra.db.repositories.snippets import SqlSnippetRepository
 from infra.db.repositories.sync import SqlSyncRepository
 from infra.db.repositories.threads import SqlThreadRepository
 from infra.db.repositories.tiers import SqlTierRepository
@@ -111,6 +113,7 @@ class SqlUnitOfWork:
     threads: ThreadRepository
     saved_views: SavedViewRepository
     notifications: NotificationRepository
+    snippets: SnippetRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository
@@ -151,6 +154,7 @@ class SqlUnitOfWork:
         self.threads = SqlThreadRepository(self._session, self._cipher)
         self.saved_views = SqlSavedViewRepository(self._session)
         self.notifications = SqlNotificationRepository(self._session)
+        self.snippets = SqlSnippetRepository(self._session)
         self.unsending = SqlUnsendingRepository(self._session, self._cipher)
         self.media = SqlMediaRepository(self._session, self._cipher)
         self.banned_words = SqlBannedWordRepository(self._session)

@@ -84,6 +84,7 @@ class SqlMessageRepository:
             estimated_send_at=new.promised_at,
             wake_after=func.now() + wake_in,
             sent_by_ai=new.sent_by_ai,
+            snippet_id=new.snippet_id,
         )
         try:
             self._session.add(row)

@@ -13,6 +13,7 @@ from infra.db.tables.crm import (
     NotificationMarkRow,
     NotificationRow,
     SavedFilterRow,
+    SnippetRow,
     TierRulesRow,
 )
 from infra.db.tables.imports import (
@@ -76,6 +77,7 @@ __all__ = [
     "PurchaseRow",
     "Row",
     "SavedFilterRow",
+    "SnippetRow",
     "TierRulesRow",
     "TransactionRow",
     "UserRow",

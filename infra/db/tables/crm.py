@@ -154,3 +154,36 @@ class NotificationMarkRow(Row):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     seen_to: Mapped[int]
     seen_at: Mapped[datetime] = moment()
+
+
+class SnippetRow(Row):
+    """A script of a team's. A removed one stays: its messages still name it."""
+
+    __tablename__ = "snippets"
+    id: Mapped[int] = key()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    title: Mapped[str]
+    shortcut: Mapped[str]
+    text: Mapped[str]
+    category: Mapped[str | None]
+    use_count: Mapped[int] = mapped_column(server_default="0")
+    last_used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = moment()
+    updated_at: Mapped[datetime] = moment()
+    removed_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "uq_snippets_shortcut",
+            "user_id",
+            "shortcut",
+            unique=True,
+            postgresql_where=sql("removed_at IS NULL"),
+        ),
+        Index(
+            "ix_snippets_title",
+            "user_id",
+            sql("lower(title)"),
+            "id",
+            postgresql_where=sql("removed_at IS NULL"),
+        ),
+    )

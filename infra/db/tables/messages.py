@@ -148,6 +148,8 @@ class MessageRow(Row):
     deleted_at: Mapped[datetime | None]
     unsend_after: Mapped[datetime | None]
     unsend_tries: Mapped[int] = mapped_column(server_default="0")
+    # The script that it was written from.
+    snippet_id: Mapped[int | None] = mapped_column(ForeignKey("snippets.id"))
     # What told of its failure last.
     notification_id: Mapped[int | None] = mapped_column(ForeignKey("notifications.id"))
     # The transaction that last changed the row, by a trigger: what polling asks for.
@@ -184,6 +186,12 @@ class MessageRow(Row):
         Index("ix_messages_connection_id_created_at", "connection_id", "created_at", "id"),
         Index("ix_messages_user_id_changed", "user_id", "changed", "id"),
         Index("ix_messages_fan_id", "fan_id", "id"),
+        # What a snippet earned.
+        Index(
+            "ix_messages_snippet_id",
+            "snippet_id",
+            postgresql_where=sql("snippet_id IS NOT NULL AND price_cents > 0"),
+        ),
         Index(
             "ix_messages_notification_id",
             "notification_id",

@@ -50,6 +50,14 @@ ROUTES: dict[str, Line] = {
     ),
     "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Snippets
+    "GET /api/snippets": Line(Permission.SEND),
+    "POST /api/snippets": Line(
+        Permission.MANAGE, {"title": "Hello", "shortcut": "hello", "text": "Hi {name|you}"}
+    ),
+    "PUT /api/snippets/<int:snippet_id>": Line(Permission.MANAGE, {"title": "Hi"}),
+    "DELETE /api/snippets/<int:snippet_id>": Line(Permission.MANAGE),
+    "GET /api/snippets/<int:snippet_id>/rendered": Line(Permission.SEND, query="?fanId=1"),
     # Notifications
     "GET /api/notifications": Line(Permission.READ),
     "GET /api/notifications/unseen": Line(Permission.READ),
@@ -171,6 +179,7 @@ def ids(crm: Crm) -> dict[str, object]:
     sent = crm.post("/api/onlyfans/messages/send", SEND | {"recipientId": f"fan_{fan}"})
     campaign = crm.post("/api/messages/bulk", BULK | {"recipientIds": [f"fan_{fan}"]})
     key = crm.post("/api/keys", {"name": "CI"})
+    snippet = crm.post("/api/snippets", {"title": "Bye", "shortcut": "bye", "text": "Bye"})
     view = crm.post("/api/crm/views", {"name": "All", "filter": {}})
     [talk] = crm.sql("SELECT id FROM conversations")
     kept, other = (crm.fan(connection_id=None) for _ in range(2))
@@ -196,6 +205,7 @@ def ids(crm: Crm) -> dict[str, object]:
         "event_id": crm.sql("SELECT id FROM platform_events")[0].id,
         "key_id": key.json["key"]["id"],
         "message_id": sent.json["messageId"],
+        "snippet_id": snippet.json["snippet"]["id"],
         "transaction_id": money.json["transaction"]["id"],
         "user_id": leaving.id,
         "view_id": view.json["view"]["id"],

@@ -382,11 +382,11 @@ CROWD = """
 def test_neither_list_nor_badge_nor_mark_reads_a_whole_table(crm: Crm) -> None:
     crm.load(CROWD)
     crm.sql("UPDATE notifications SET user_id = :owner WHERE user_id = 1001", owner=crm.owner)
+    fan = crm.fan()
     with watched(crm) as seen:
         for path in ("", "?open=true", "?open=false", "/unseen"):
             assert crm.get(f"{PATH}{path}").status_code == 200
         assert crm.post(f"{PATH}/seen", {"upTo": 3}).status_code == 200
-        message = queued(crm)
-        record(crm, message)
+        record(crm, queued(crm, fan))
 
-    assert scans(crm, seen) == set()
+    assert {one[0][:300]: scans(crm, [one]) for one in seen if scans(crm, [one])} == {}
