@@ -258,6 +258,7 @@ class Message:
     sent_at: datetime | None
     dead_lettered_at: datetime | None
     sent_by_ai: bool = False
+    snippet_id: int | None = None
 
 
 @dataclass(frozen=True)

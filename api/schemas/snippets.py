@@ -29,9 +29,9 @@ class SnippetRequest(Asked):
 
 
 class SnippetChange(Asked):
-    title: str = Field("", json_schema_extra=TITLE)
-    shortcut: str = Field("", json_schema_extra=SHORT)
-    text: str = Field("", json_schema_extra=TEXT)
+    title: str | None = Field(None, json_schema_extra=TITLE)
+    shortcut: str | None = Field(None, json_schema_extra=SHORT)
+    text: str | None = Field(None, json_schema_extra=TEXT)
     category: str | None = Field(None, json_schema_extra=CATEGORY)
 
 

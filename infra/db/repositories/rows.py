@@ -83,6 +83,7 @@ def message_of(row: MessageRow) -> Message:
         sent_at=row.sent_at,
         dead_lettered_at=row.dead_lettered_at,
         sent_by_ai=row.sent_by_ai,
+        snippet_id=row.snippet_id,
     )
 
 

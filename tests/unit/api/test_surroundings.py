@@ -287,6 +287,7 @@ def test_idempotent_operations_document_the_header(world: World) -> None:
         "post /api/crm/fans/{fan_id}/restore",
         "post /api/crm/merges/{merge_id}/undo",
         "post /api/crm/segments",
+        "post /api/snippets",
         "post /api/onlyfans/messages/send",
         "post /api/onlyfans/messages/{message_id}/cancel",
         "post /api/onlyfans/messages/{message_id}/retry",
