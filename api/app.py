@@ -21,6 +21,7 @@ from api.campaigns import campaigns
 from api.closing import ENDS, closing, leaves_body
 from api.connections import connections
 from api.conversations import conversations
+from api.dead_letters import dead_letters
 from api.events import events
 from api.fans import fans
 from api.health import health
@@ -134,6 +135,7 @@ def create_app(
         saved_views,
         notifications,
         snippets,
+        dead_letters,
         health,
     ):
         app.register_blueprint(blueprint)

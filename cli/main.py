@@ -8,6 +8,7 @@ import click
 COMMANDS = {
     "dev": "cli.dev",
     "doctor": "cli.doctor",
+    "dlq": "cli.dead_letters",
     "audit": "cli.audit",
     "connection": "cli.connections",
     "user": "cli.users",

@@ -20,6 +20,7 @@ from domain.services.bulk_limits import BulkLimitService
 from domain.services.campaigns import CampaignService
 from domain.services.connections import ConnectionService
 from domain.services.conversations import ConversationService
+from domain.services.dead_letters import DeadLetterService
 from domain.services.delivery import DeliveryService
 from domain.services.departures import DepartureService
 from domain.services.fans import FanService
@@ -49,6 +50,7 @@ from domain.services.threads import ThreadService
 from domain.services.tiers import TierService
 from domain.services.unsending import UnsendingService
 from domain.services.users import UserService
+from infra.bus.dead_letters import SqsDeadLetters
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
 from infra.db.engine import HealingTurn, make_engine
@@ -131,6 +133,7 @@ class Services:
     saved_views: SavedViewService
     notifications: NotificationService
     snippets: SnippetService
+    dead_letters: DeadLetterService
     read_marks: ReadMarkService
     unsending: UnsendingService
     monitoring: MonitoringService
@@ -338,6 +341,9 @@ def build(
         saved_views=SavedViewService(open_unit_of_work),
         notifications=notifications,
         snippets=SnippetService(open_unit_of_work),
+        dead_letters=DeadLetterService(
+            open_unit_of_work, messages, SqsDeadLetters(settings), journal
+        ),
         read_marks=read_marks,
         unsending=unsending,
         media=media,

@@ -4,25 +4,38 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from pydantic import ValidationError
 
 from domain.errors import DomainError, Unavailable
-from domain.events import MessageReleased, MessageRequested
+from domain.events import MediaRequested, MessageReleased, MessageRequested
+from domain.messages import MessageId
 from infra.bus.broker import Poison
 from infra.wiring import Services
 
+# The tasks that one message waits for, with the events that say which.
+OF_MESSAGES: dict[str, type[MessageRequested | MessageReleased | MediaRequested]] = {
+    "deliver_requested": MessageRequested,
+    "deliver_released": MessageReleased,
+    "stage_media": MediaRequested,
+}
 
-def last_failure(services: Services) -> Callable[[str, dict[str, Any]], None]:
+
+def last_failure(services: Services) -> Callable[[str, dict[str, Any], str], None]:
     """What to do when a task fails for the last time, before its message becomes a dead letter:
     the row remembers it, so that the sender's status counts it. Healing still sends the row."""
 
-    def remember(_task: str, payload: dict[str, Any]) -> None:
+    def remember(task: str, payload: dict[str, Any], reason: str) -> None:
+        if task not in OF_MESSAGES:
+            return
         with contextlib.suppress(ValidationError):
-            request = MessageRequested.model_validate(payload)
+            about = OF_MESSAGES[task].model_validate(payload).message_id
             with services.open_unit_of_work() as work:
-                work.messages.dead_letter(request.message_id)
+                work.messages.dead_letter(
+                    about if isinstance(about, UUID) else MessageId(about), reason
+                )
                 work.commit()
 
     return remember

@@ -10,6 +10,7 @@ from domain.ports.access import (
     TokenIssuer,
 )
 from domain.ports.bus import Bus, BusUnavailable, QueueDepth
+from domain.ports.dead_letters import DeadLetterQueues
 from domain.ports.files import FileMissing, FileStore, FilesUnavailable
 from domain.ports.media import FetchedMedia, MediaSource
 from domain.ports.observing import Journal, StatusCache
@@ -36,6 +37,7 @@ __all__ = [
     "Bus",
     "BusUnavailable",
     "Chat",
+    "DeadLetterQueues",
     "Envelope",
     "EventReader",
     "FetchedMedia",

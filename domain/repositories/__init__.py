@@ -17,6 +17,7 @@ from domain.repositories.campaigns import (
     Written,
 )
 from domain.repositories.conversations import ConversationRepository, ReadMark
+from domain.repositories.dead_letters import DeadLetterRepository
 from domain.repositories.fans import (
     FanChange,
     FanHistoryRepository,
@@ -84,6 +85,7 @@ __all__ = [
     "CampaignRepository",
     "ConnectionRepository",
     "ConversationRepository",
+    "DeadLetterRepository",
     "Delivery",
     "DepartureRepository",
     "Doubtful",
@@ -170,6 +172,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     saved_views: SavedViewRepository
     notifications: NotificationRepository
     snippets: SnippetRepository
+    dead_letters: DeadLetterRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository

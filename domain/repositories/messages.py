@@ -136,8 +136,8 @@ class MessageRepository(Protocol):
         id, which a row made from the platform's word gives up. Raises IllegalTransition."""
         ...
 
-    def dead_letter(self, public_id: UUID) -> None:
-        """Remember that a queue message about this row was given up."""
+    def dead_letter(self, message: UUID | MessageId, reason: str | None = None) -> None:
+        """Remember that a queue message about this row was given up, and by which fault."""
         ...
 
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts: ...

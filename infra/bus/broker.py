@@ -42,7 +42,7 @@ READ_SLACK_SECONDS = 5
 CONNECT_SECONDS = 3
 # While SQS is away, between two tries.
 LONGEST_PAUSE_SECONDS = 10.0
-LastFailure = Callable[[str, dict[str, Any]], None]
+LastFailure = Callable[[str, dict[str, Any], str], None]
 
 
 class Poison(Exception):
@@ -200,22 +200,22 @@ class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
             return "poisoned" if buried else "failed", {"receives": received.receives}
         except Exception as problem:  # noqa: BLE001  # any failure goes back to the queue
             if received.receives >= self.app.inbox.last_receive:
-                self._tell_last_failure(payload)
+                self._tell_last_failure(payload, type(problem).__name__)
             return "failed", {"receives": received.receives, **failure(problem)}
         return "done", {}
 
-    def _tell_last_failure(self, payload: dict[str, Any]) -> None:
+    def _tell_last_failure(self, payload: dict[str, Any], reason: str) -> None:
         if self.app.on_last_failure is None:
             return
         try:
-            self.app.on_last_failure(self.name, payload)
+            self.app.on_last_failure(self.name, payload, reason)
         except Exception as problem:  # noqa: BLE001  # the failure it tells of still counts
             get_logger().error("last_failure_untold", task=self.name, **failure(problem))
 
 
 class QueueWorker(Celery):
-    """Celery for one queue. `on_last_failure(task, payload)` is called when a task fails at its
-    last receive, just before SQS moves the message to the dead-letter queue."""
+    """Celery for one queue. `on_last_failure(task, payload, reason)` is called when a task fails
+    at its last receive, just before SQS moves the message to the dead-letter queue."""
 
     inbox: Inbox
     on_last_failure: LastFailure | None = None

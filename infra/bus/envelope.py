@@ -114,3 +114,13 @@ def refuse_constant(name: str) -> None:
 
 def readable_id(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= LONGEST_ID else None
+
+
+def group_of(body: str) -> str | None:
+    """The group that `encode` wrote into a body: what keeps a busy connection fair. None for
+    another producer's."""
+    try:
+        group = parsed(body)["properties"]["MessageGroupId"]
+    except (NotUnderstood, LookupError, TypeError):
+        return None
+    return readable_id(group)

@@ -26,6 +26,7 @@ from domain.repositories import (
     CampaignRepository,
     ConnectionRepository,
     ConversationRepository,
+    DeadLetterRepository,
     DepartureRepository,
     FanHistoryRepository,
     FanRepository,
@@ -58,6 +59,7 @@ from infra.db.repositories.accounts import SqlAccountRepository
 from infra.db.repositories.bulk_limits import SqlBulkLimitRepository
 from infra.db.repositories.campaigns import SqlCampaignRepository
 from infra.db.repositories.conversations import SqlConversationRepository
+from infra.db.repositories.dead_letters import SqlDeadLetterRepository
 from infra.db.repositories.departures import SqlDepartureRepository
 from infra.db.repositories.fans import SqlFanHistoryRepository, SqlFanRepository
 from infra.db.repositories.idempotency import SqlIdempotencyRepository
@@ -114,6 +116,7 @@ class SqlUnitOfWork:
     saved_views: SavedViewRepository
     notifications: NotificationRepository
     snippets: SnippetRepository
+    dead_letters: DeadLetterRepository
     unsending: UnsendingRepository
     media: MediaRepository
     banned_words: BannedWordRepository
@@ -155,6 +158,7 @@ class SqlUnitOfWork:
         self.saved_views = SqlSavedViewRepository(self._session)
         self.notifications = SqlNotificationRepository(self._session)
         self.snippets = SqlSnippetRepository(self._session)
+        self.dead_letters = SqlDeadLetterRepository(self._session)
         self.unsending = SqlUnsendingRepository(self._session, self._cipher)
         self.media = SqlMediaRepository(self._session, self._cipher)
         self.banned_words = SqlBannedWordRepository(self._session)

@@ -249,9 +249,9 @@ class FakeMessageRepository(Rows):
         self._change(found, **changes)
         return True
 
-    def dead_letter(self, public_id: UUID) -> None:
+    def dead_letter(self, message: UUID | MessageId, reason: str | None = None) -> None:
         self._session.write()
-        found = self.by_public_id(public_id)
+        found = next((one for one in self._all if message in {one.public_id, one.id}), None)
         if found and found.state in MAY_BE_DEAD:
             self._change(found, dead_lettered_at=self._session.now)
 

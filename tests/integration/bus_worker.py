@@ -24,7 +24,7 @@ def main(runs: str, threads: str) -> int:
         threads=int(threads),
         wait_seconds=1,
         longest_pause=0.3,
-        on_last_failure=lambda task, payload: note(f"last {task}: {payload['content']}"),
+        on_last_failure=lambda task, payload, _reason: note(f"last {task}: {payload['content']}"),
     )
 
     @app.task(name="deliver_requested")

@@ -302,15 +302,17 @@ class SqlMessageRepository:
         )
         return found is not None
 
-    def dead_letter(self, public_id: UUID) -> None:
+    def dead_letter(self, message: UUID | MessageId, reason: str | None = None) -> None:
+        named = (
+            MessageRow.public_id == message
+            if isinstance(message, UUID)
+            else MessageRow.id == message
+        )
         changed(
             self._session,
             update(MessageRow)
-            .where(
-                MessageRow.public_id == public_id,
-                MessageRow.state.in_([QUEUED, SENDING, UNKNOWN, State.FAILED.value]),
-            )
-            .values(dead_lettered_at=func.now()),
+            .where(named, MessageRow.state.in_([QUEUED, SENDING, UNKNOWN, State.FAILED.value]))
+            .values(dead_lettered_at=func.now(), dead_letter_reason=reason),
         )
 
     # Counting

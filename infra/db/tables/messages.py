@@ -140,6 +140,7 @@ class MessageRow(Row):
     sent_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     dead_lettered_at: Mapped[datetime | None]
+    dead_letter_reason: Mapped[str | None]
 
     # What became of it on the platform, and who wrote it: `platform` = outside of Huntaze
     origin: Mapped[str] = mapped_column(server_default="huntaze")
@@ -186,6 +187,13 @@ class MessageRow(Row):
         Index("ix_messages_connection_id_created_at", "connection_id", "created_at", "id"),
         Index("ix_messages_user_id_changed", "user_id", "changed", "id"),
         Index("ix_messages_fan_id", "fan_id", "id"),
+        Index(
+            "ix_messages_dead_lettered_at",
+            "user_id",
+            "dead_lettered_at",
+            "id",
+            postgresql_where=sql("dead_lettered_at IS NOT NULL"),
+        ),
         # What a snippet earned.
         Index(
             "ix_messages_snippet_id",

@@ -50,6 +50,10 @@ ROUTES: dict[str, Line] = {
     ),
     "PUT /api/team/<int:user_id>": Line(Permission.TEAM, {"timeZone": "Europe/Paris"}),
     "DELETE /api/team/<int:user_id>": Line(Permission.TEAM),
+    # Dead letters
+    "GET /api/onlyfans/dead-letters": Line(Permission.READ),
+    "POST /api/onlyfans/dead-letters/<uuid:message_id>/redrive": Line(Permission.SEND),
+    "POST /api/onlyfans/dead-letters/<uuid:message_id>/discard": Line(Permission.SEND),
     # Snippets
     "GET /api/snippets": Line(Permission.SEND),
     "POST /api/snippets": Line(
