@@ -54,8 +54,6 @@ PERMISSIONS_POLICY = ", ".join(
         *("magnetometer", "microphone", "midi", "payment", "usb"),
     )
 )
-# Lists and rows, which clients look at again and again.
-TAGGED = "/api/crm/"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
@@ -183,7 +181,7 @@ def _finish(response: Response) -> Response:
 
 def _answer_conditionally(response: Response) -> None:
     """What a client has already, by its ETag, is not sent again: 304. Polling costs little so."""
-    is_asked = request.method == "GET" and request.path.startswith(TAGGED)
+    is_asked = request.method == "GET" and request.path.startswith(documents.TAGGED)
     is_list = response.status_code == 200 and response.is_json and not response.is_streamed
     # An answer with an ETag of its own says by it which version may be changed; and what is written
     # while it is read would have to be held in memory as a whole.

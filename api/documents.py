@@ -57,6 +57,8 @@ IF_MATCH = {
 # Marks an operation whose answer is written while it is read.
 FILE = {"x-file": True}
 ETAG = {"description": "the version, quoted; for If-Match", "schema": {"type": "string"}}
+# Lists and rows, which clients look at again and again.
+TAGGED = ("/api/crm/", "/api/notifications")
 TAG = {
     "name": "If-None-Match",
     "in": "header",
@@ -132,7 +134,7 @@ def register(app: APIFlask, public: frozenset[str]) -> None:
         schemas["ErrorReply"] = error
         for path, operations in spec["paths"].items():
             for method, operation in operations.items():
-                if method == "get" and path.startswith("/api/crm/"):
+                if method == "get" and path.startswith(TAGGED):
                     _tag(operation)
                 _complete(operation, is_public=path in public)
         return spec

@@ -1,5 +1,7 @@
 """The badge and the list of every page: what failed, why, and what to do."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from domain.notifications import Notification, NotificationId, Unseen
@@ -8,6 +10,7 @@ from domain.repositories import OpenUnitOfWork
 from domain.users import Caller, Permission
 
 RESOLVED_AT_ONCE = 200
+SWEEP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,12 @@ class Notifications:
 class NotificationService:
     """The use cases of notifications; they are raised where rows change."""
 
-    def __init__(self, open_unit_of_work: OpenUnitOfWork) -> None:
+    def __init__(
+        self, open_unit_of_work: OpenUnitOfWork, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._open = open_unit_of_work
+        self._monotonic = monotonic
+        self._sweeps_after = float("-inf")
 
     def list_notifications(
         self, caller: Caller, limit: int, cursor: str | None, *, is_open: bool | None = None
@@ -50,8 +57,12 @@ class NotificationService:
 
     def sweep(self) -> int:
         """Mark what has been resolved, so that counting stays cheap; what is shown never waits for
-        it."""
+        it. Between two passes that find nothing lies SWEEP_SECONDS: it looks at every open one."""
+        if self._monotonic() < self._sweeps_after:
+            return 0
         with self._open() as work:
             resolved = work.notifications.resolve(RESOLVED_AT_ONCE)
             work.commit()
+        if not resolved:
+            self._sweeps_after = self._monotonic() + SWEEP_SECONDS
         return resolved

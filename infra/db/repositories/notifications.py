@@ -58,10 +58,10 @@ UNSEEN = sql(
 )
 RESOLVE = sql(
     f"""
-    UPDATE notifications SET resolved_at = now() WHERE id IN (
+    UPDATE notifications SET resolved_at = now() WHERE id = ANY(ARRAY(
       SELECT n.id FROM notifications n
       WHERE n.resolved_at IS NULL AND n.kind = ANY(:kinds) AND NOT EXISTS ({STANDING})
-      ORDER BY n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED)
+      ORDER BY n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED))
     """  # noqa: S608  # constants of ours
 )
 

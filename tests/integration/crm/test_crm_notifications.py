@@ -12,6 +12,7 @@ from domain.messages import Outcome, State
 from domain.pacing import Learned
 from domain.ports import SendAnswer
 from domain.repositories import Result
+from domain.services.notifications import SWEEP_SECONDS, NotificationService
 from domain.services.wake_ups import requested
 from tests.crm import Crm
 from tests.importing import upload
@@ -127,15 +128,17 @@ class TestMessages:
         assert unseen(crm) == 1
 
     def test_the_timer_marks_what_was_resolved(self, crm: Crm) -> None:
-        messages = [queued(crm), queued(crm)]
+        messages, now = [queued(crm), queued(crm)], [0.0]
+        service = NotificationService(crm.services.open_unit_of_work, lambda: now[0])
         record(crm, *messages)
         crm.post(f"/api/onlyfans/messages/{messages[0]}/retry")
-        assert crm.services.notifications.sweep() == 0
+        assert service.sweep() == 0
 
         crm.post(f"/api/onlyfans/messages/{messages[1]}/retry")
 
-        assert crm.services.notifications.sweep() == 1
-        assert crm.services.notifications.sweep() == 0
+        assert service.sweep() == 0  # It has just looked.
+        now[0] += SWEEP_SECONDS
+        assert (service.sweep(), service.sweep()) == (1, 0)
         [told] = listed(crm, open="false")
         assert (told["isResolved"], told["count"]) == (True, 2)
 
@@ -330,6 +333,15 @@ class TestSeeing:
 
         assert unseen(crm) == 1
 
+    def test_a_badge_that_has_not_changed_is_not_sent_again(self, crm: Crm) -> None:
+        tag = crm.get(f"{PATH}/unseen").headers["ETag"]
+        asked = {"If-None-Match": tag}
+        assert crm.get(f"{PATH}/unseen", headers=asked).status_code == 304
+
+        record(crm, queued(crm))
+
+        assert crm.get(f"{PATH}/unseen", headers=asked).json["unseen"] == 1
+
     def test_strangers_see_nothing_and_mark_nothing(self, crm: Crm) -> None:
         record(crm, queued(crm))
         [told] = listed(crm)
@@ -366,9 +378,10 @@ CROWD = """
       FROM users u, generate_series(1, 50) n WHERE u.id > 1000;
     INSERT INTO conversations (user_id, fan_id, connection_id)
       SELECT user_id, id, connection_id FROM fans;
-    INSERT INTO notifications (user_id, kind, code, connection_id)
-      SELECT 1001 + mod(n, 200), 'messages_failed', 'refused', 1001 + mod(n, 200)
-      FROM generate_series(1, 4000) n;
+    INSERT INTO notifications (user_id, kind, code, connection_id, resolved_at)
+      SELECT 1001 + mod(n, 200), 'messages_failed', 'refused', 1001 + mod(n, 200),
+        CASE WHEN mod(n, 17) > 0 THEN now() END
+      FROM generate_series(1, 8000) n;
     INSERT INTO messages (public_id, user_id, connection_id, conversation_id, fan_id, direction,
         text, state, notification_id)
       SELECT gen_random_uuid(), c.user_id, c.connection_id, c.id, c.fan_id, 'out', '',
@@ -388,5 +401,6 @@ def test_neither_list_nor_badge_nor_mark_reads_a_whole_table(crm: Crm) -> None:
             assert crm.get(f"{PATH}{path}").status_code == 200
         assert crm.post(f"{PATH}/seen", {"upTo": 3}).status_code == 200
         record(crm, queued(crm, fan))
+        crm.services.notifications.sweep()
 
     assert {one[0][:300]: scans(crm, [one]) for one in seen if scans(crm, [one])} == {}
