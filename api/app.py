@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from api import auth, bodies, context, documents, errors, limits, metrics
+from api import auth, bodies, context, documents, errors, limits, metrics, pages
 from api.audit import audit
 from api.campaigns import campaigns
 from api.closing import ENDS, closing, leaves_body
@@ -137,6 +137,7 @@ def create_app(
         health,
     ):
         app.register_blueprint(blueprint)
+    pages.register(app)
     documents.register(app, auth.PUBLIC)
     if proxies := services.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]  # Flask's documented way
@@ -199,7 +200,7 @@ def _secure(response: Response) -> None:
     )
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
-    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Referrer-Policy", "no-referrer")
     headers["Permissions-Policy"] = PERMISSIONS_POLICY
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"

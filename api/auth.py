@@ -34,7 +34,7 @@ ALWAYS = frozenset(
         "/metrics",
     },
 )
-PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css"}
+PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css", "/login", "/static/<name>"}
 
 # A removed user, a changed role, ended logins or a revoked key: noticed after this long at most.
 ROW_SECONDS = 5.0
@@ -194,6 +194,7 @@ def register(app: Flask, services: Services) -> None:
         JWT_DECODE_AUDIENCE=issuer.audience,
         JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
         JWT_COOKIE_CSRF_PROTECT=True,
+        JWT_CSRF_CHECK_FORM=True,  # forms repeat it in a field, without any script
         JWT_COOKIE_SAMESITE="Lax",
         JWT_COOKIE_SECURE=secure,
         JWT_ACCESS_COOKIE_NAME=SECURE_LOGIN_COOKIE if secure else LOGIN_COOKIE,

@@ -5,10 +5,10 @@ What is unexpected is logged under its request id and says nothing about itself 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Flask, Response, g, json, request
+from flask import Flask, Response, current_app, g, json, request
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
@@ -36,6 +36,8 @@ STATUS: Mapping[type[DomainError], int] = {
 }
 # Where a code says more about the request than its class does.
 STATUS_OF_CODE: Mapping[str, int] = {"idempotency_key_reused": 422, "malformed_json": 400}
+
+RefusalPage = Callable[[int, str, Mapping[str, object]], Response | None]
 
 RETRY_AFTER_SECONDS = 5
 DETAILS_MAX, NAME_MAX = 20, 64
@@ -94,7 +96,10 @@ def field_problems(errors: Sequence[ErrorDetails]) -> tuple[FieldProblem, ...]:
 def problem(
     status: int, code: str, error: str, problems: Sequence[FieldProblem] = (), **more: object
 ) -> Response:
-    """The error shape as a response."""
+    """The error shape as a response; a page to whoever asked for one."""
+    as_page: RefusalPage | None = current_app.extensions.get("refusal_page")
+    if as_page is not None and (shown := as_page(status, error, more)) is not None:
+        return shown
     body: dict[str, Any] = {
         "error": error,
         "code": code,

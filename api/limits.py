@@ -2,7 +2,7 @@
 
 import math
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 
 from api.auth import caller, known_caller
 from api.context import services
@@ -11,6 +11,8 @@ from domain.ports import Taken
 
 REASON = "user_requests_per_minute"
 NOT_MODIFIED = 304
+# The names of blueprints of pages begin so.
+PAGES = "pages_"
 
 
 def register(app: Flask) -> None:
@@ -22,7 +24,9 @@ def register(app: Flask) -> None:
 def _count() -> None:
     if known_caller() is None:
         return
-    g.taken = taken = services().limits.request(caller().user_id)
+    limits, user_id = services().limits, caller().user_id
+    is_page = (request.blueprint or "").startswith(PAGES)
+    g.taken = taken = limits.page(user_id) if is_page else limits.request(user_id)
     if taken is not None and not taken.allowed:
         raise TooMany(
             f"{taken.limit} requests a minute are the limit: wait a little",

@@ -13,6 +13,8 @@ from domain.ports import Journal, QuotaUnavailable, RequestQuota, Taken
 from domain.users import UserId
 
 MINUTE = timedelta(minutes=1)
+# An open page asks 24 times a minute; a person opens some more.
+PAGES_PER_MINUTE = 600
 LOGIN_WINDOW = timedelta(minutes=15)
 FAILURES_OF_EMAIL, FAILURES_OF_ADDRESS = 10, 50
 # An outage is told about once in a while, not once a request.
@@ -38,6 +40,10 @@ class LimitService:
     def request(self, user_id: UserId) -> Taken | None:
         """Count a request of a user, by whatever login or key; None while nobody counts."""
         return self._take(f"user:{user_id}", self._per_minute, MINUTE)
+
+    def page(self, user_id: UserId) -> Taken | None:
+        """Count a request for a page or a part of one, apart from those of programs."""
+        return self._take(f"pages:{user_id}", PAGES_PER_MINUTE, MINUTE)
 
     def unchanged(self, taken: Taken) -> None:
         """The answer was that nothing changed: polling costs half."""

@@ -1,0 +1,19 @@
+"""The pages: what creators and chatters live in."""
+
+from flask import Flask
+
+from api.pages import filters, refusals
+from api.pages.assets import assets
+from api.pages.frame import frame
+from api.pages.today import today
+
+AREAS = (frame, today)
+
+
+def register(app: Flask) -> None:
+    """Add every page, its files, and pages for what goes wrong."""
+    filters.register(app)
+    app.register_blueprint(assets)
+    for area in AREAS:
+        app.register_blueprint(area)
+    refusals.register(app)

@@ -1,0 +1,181 @@
+// What pages do beyond forms and links. Everything works without it, only less conveniently.
+"use strict";
+
+// Countdowns: never negative; what is late says so.
+function countDown() {
+  for (const one of document.querySelectorAll("[data-countdown]")) {
+    const left = Math.ceil((new Date(one.dataset.countdown) - Date.now()) / 1000);
+    const words = one.querySelector(".left");
+    if (!words) continue;
+    let text = " (any moment)";
+    if (left < -5) text = " (later than expected)";
+    if (left > 0) text = ` (in ${left < 90 ? `${left} s` : left < 5400 ? `${Math.round(left / 60)} min` : `${Math.round(left / 3600)} h`})`;
+    if (words.textContent !== text) words.textContent = text;
+  }
+}
+setInterval(countDown, 500);
+
+// Drafts: what was typed is kept per place until it is sent.
+function draftKey(field) {
+  return `draft:${field.dataset.draft}`;
+}
+function restoreDrafts(root) {
+  for (const field of root.querySelectorAll("[data-draft]")) {
+    const kept = localStorage.getItem(draftKey(field));
+    if (kept && !field.value) field.value = kept;
+  }
+}
+document.addEventListener("input", ({ target }) => {
+  if (!target.dataset?.draft) return;
+  if (target.value) localStorage.setItem(draftKey(target), target.value);
+  else localStorage.removeItem(draftKey(target));
+});
+function forgetDrafts(form) {
+  for (const field of form.querySelectorAll("[data-draft]")) localStorage.removeItem(draftKey(field));
+}
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  const form = detail.elt;
+  if (!detail.successful || !(form instanceof HTMLFormElement)) return;
+  forgetDrafts(form);
+  if (form.dataset.clear !== undefined) {
+    form.reset();
+    form.querySelector("[data-draft]")?.focus();
+  }
+});
+
+// Toasts go by themselves, unless they tell of something that went wrong.
+const seen = new WeakSet();
+new MutationObserver(() => {
+  for (const toast of document.querySelectorAll("#toasts .toast")) {
+    if (seen.has(toast)) continue;
+    seen.add(toast);
+    if (!toast.classList.contains("bad")) setTimeout(() => toast.remove(), 6000);
+  }
+}).observe(document.getElementById("toasts"), { childList: true });
+
+function tell(text, kind) {
+  const toast = document.createElement("p");
+  toast.className = `toast ${kind}`;
+  const words = document.createElement("span");
+  words.textContent = text;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.dataset.dismiss = "";
+  button.setAttribute("aria-label", "Dismiss");
+  button.textContent = "×";
+  toast.append(words, button);
+  document.getElementById("toasts").append(toast);
+}
+document.addEventListener("htmx:sendError", ({ detail }) => {
+  // A poll tries again by itself.
+  if (detail.requestConfig.verb === "get") return;
+  tell("The server cannot be reached. Nothing was changed: try again in a moment.", "bad");
+});
+
+// Dialogs, definitions, dismissals.
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("button, a");
+  if (!target) return;
+  if (target.dataset.dialog) document.getElementById(target.dataset.dialog)?.showModal();
+  if (target.dataset.close !== undefined) target.closest("dialog")?.close();
+  if (target.dataset.dismiss !== undefined) target.closest(".toast, .flash")?.remove();
+  if (target.dataset.definition !== undefined) {
+    const words = target.closest(".tile, .defined").querySelector(".definition");
+    words.hidden = !words.hidden;
+    target.setAttribute("aria-expanded", String(!words.hidden));
+  }
+});
+
+// A form that was sent is not sent twice by a second click.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method === "dialog" || form.method === "get") return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  forgetDrafts(form);
+  form.dataset.sent = "yes";
+  for (const button of form.querySelectorAll("button:not([type=button])")) button.setAttribute("aria-busy", "true");
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  }
+});
+
+// Filters apply when they are changed.
+document.addEventListener("change", ({ target }) => {
+  const form = target.closest("form[data-apply]");
+  if (form && target.type !== "search" && target.type !== "text") form.requestSubmit();
+});
+
+// Keys.
+function isTyping(element) {
+  return element.matches?.("input, textarea, select, [contenteditable]");
+}
+function move(step) {
+  const list = document.querySelector("[data-list]");
+  if (!list) return;
+  const links = [...list.querySelectorAll("a[data-item]")];
+  const here = links.findIndex((link) => link === document.activeElement || link.getAttribute("aria-current") === "true");
+  const next = links[Math.min(links.length - 1, Math.max(0, here + step))];
+  if (!next) return;
+  next.focus();
+  if (list.dataset.list === "open" && next.getAttribute("aria-current") !== "true") next.click();
+}
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (key === "Enter" && (event.ctrlKey || event.metaKey) && target.form) {
+    event.preventDefault();
+    target.form.requestSubmit();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(target)) return;
+  if (key === "j") move(1);
+  if (key === "k") move(-1);
+  if (key === "?") document.getElementById("keys")?.showModal();
+  if (key === "/") {
+    const search = document.querySelector("[data-search]");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  }
+});
+
+// Lists that grow upwards keep what is read where it is; a thread begins at its end.
+const heights = new WeakMap();
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const box = detail.target.closest?.("[data-upwards]");
+  if (box) heights.set(box, { height: box.scrollHeight, top: box.scrollTop, atEnd: box.scrollHeight - box.scrollTop - box.clientHeight < 80 });
+});
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  const box = detail.target.closest?.("[data-upwards]") ?? document.querySelector("[data-upwards]");
+  const kept = box && heights.get(box);
+  if (!kept) return;
+  heights.delete(box);
+  const older = detail.elt.classList?.contains("older") || detail.requestConfig?.elt?.classList.contains("older");
+  if (older) box.scrollTop = kept.top + box.scrollHeight - kept.height;
+  else if (kept.atEnd) box.scrollTop = box.scrollHeight;
+});
+function settle(root) {
+  restoreDrafts(root);
+  for (const box of root.querySelectorAll("[data-upwards]:not([data-settled])")) {
+    box.dataset.settled = "yes";
+    box.scrollTop = box.scrollHeight;
+  }
+  countDown();
+}
+document.addEventListener("htmx:load", ({ detail }) => settle(detail.elt.parentElement ?? document));
+settle(document);
+
+// A hidden page asks for nothing, and while something is typed or a dialog is open nothing under it moves.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.detail.elt;
+  if (part.dataset.live === undefined) return;
+  const busy = part.contains(document.activeElement) && isTyping(document.activeElement);
+  if (document.hidden || busy || part.querySelector("dialog[open], details[open]")) event.preventDefault();
+});
