@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
 from api import auth, bodies, context, documents, errors, limits, metrics, pages
+from api.analytics import analytics
 from api.audit import audit
 from api.campaigns import campaigns
 from api.closing import ENDS, closing, leaves_body
@@ -101,7 +102,14 @@ def create_app(
         settings = load_settings_or_exit()
         configure_logging(settings.log_level)
         services = build(settings)
-    app = Api(__name__, title="Huntaze", version="1", docs_path=None, json_errors=False)
+    app = Api(
+        __name__,
+        title="Huntaze",
+        version="1",
+        docs_path=None,
+        json_errors=False,
+        static_folder=None,  # api/pages/assets.py
+    )
     app.config["MAX_CONTENT_LENGTH"] = bodies.BODY_MAX + 1
     app.url_map.converters["int"] = ShortInteger
     context.attach(app, services, clock)
@@ -118,6 +126,7 @@ def create_app(
         segments,
         merges,
         transactions,
+        analytics,
         connections,
         events,
         webhooks,

@@ -14,6 +14,7 @@ from domain.media import MediaHosts
 from domain.pacing import RoomRules, interval_ms
 from domain.ports import Journal
 from domain.repositories import OpenUnitOfWork
+from domain.services.analytics import AnalyticsService
 from domain.services.audit import AuditService
 from domain.services.audit_log import AuditLogService
 from domain.services.bulk_limits import BulkLimitService
@@ -128,6 +129,7 @@ class Services:
     bulk_limits: BulkLimitService
     campaigns: CampaignService
     money: MoneyService
+    analytics: AnalyticsService
     conversations: ConversationService
     threads: ThreadService
     saved_views: SavedViewService
@@ -319,6 +321,7 @@ def build(
         bulk_limits=bulk_limits,
         campaigns=campaigns,
         money=MoneyService(open_unit_of_work),
+        analytics=AnalyticsService(open_unit_of_work, cache),
         monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
         sweeps={
             "media": media.wake_overdue,

@@ -24,7 +24,7 @@ Tier = Literal["whale", "spender", "quiet", "new", "regular"]
 Subscription = Literal["active", "expired"]
 
 
-def _split(value: object) -> object:
+def split(value: object) -> object:
     """`a,b` and `tag=a&tag=b` are the same."""
     if isinstance(value, str):
         return [part for part in value.split(",") if part.strip()]
@@ -46,7 +46,7 @@ SEEN = Field(None, description="fans that were never seen pass neither seenAfter
 
 class FanQuery(PageQuery):
     q: str | None = Q
-    tag: Annotated[list[str], BeforeValidator(_split)] = Field(
+    tag: Annotated[list[str], BeforeValidator(split)] = Field(
         default_factory=list, description="all of them; repeat it, or part them by commas"
     )
     min_spend_cents: int | None = MIN_SPEND

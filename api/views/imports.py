@@ -1,12 +1,10 @@
 """Imports as response bodies, and their failed lines as a file."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
 from api.schemas import imports as schemas
+from api.views.cells import BOM, line
 from api.views.fans import camel
-from domain.csv_rows import GUARDED
 from domain.imports import (
     ERROR_COLUMNS,
     BadRow,
@@ -24,7 +22,6 @@ from domain.services.imports import ImportReport
 
 PATH = "/api/onlyfans/import/csv"
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-BOM = "\N{BYTE ORDER MARK}"
 
 
 def status_url(one: Import) -> str:
@@ -173,17 +170,11 @@ def error_file(one: Import, rows: Iterable[BadRow]) -> Iterator[str]:
     make room for the new ones. No cell is run as a formula by a spreadsheet."""
     header = one.format.header if one.format else ()
     own = own_header(header)
-    yield BOM + _line([*own, *ERROR_COLUMNS])
+    yield BOM + line([*own, *ERROR_COLUMNS])
     for row in rows:
         cells = [*row.cells[: len(own)], *[""] * (len(own) - len(row.cells))]
         reasons = "; ".join(
             f"{problem.column}: {problem.text}" if problem.column else problem.text
             for problem in row.problems
         )
-        yield _line([*cells, str(row.line), reasons, *row.cells[len(header) :]])
-
-
-def _line(cells: list[str]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow(f"'{cell}" if cell.startswith(GUARDED) else cell for cell in cells)
-    return written.getvalue()
+        yield line([*cells, str(row.line), reasons, *row.cells[len(header) :]])

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from domain.events import Event
 from domain.repositories.access import ApiKeyRepository, AuditLine, AuditRepository
 from domain.repositories.accounts import AccountRepository
+from domain.repositories.analytics import AnalyticsRepository
 from domain.repositories.bulk_limits import BulkLimitRepository, Lanes
 from domain.repositories.campaigns import (
     CampaignRepository,
@@ -77,6 +78,7 @@ from domain.repositories.unsending import Unsend, UnsendingRepository
 
 __all__ = [
     "AccountRepository",
+    "AnalyticsRepository",
     "ApiKeyRepository",
     "AuditLine",
     "AuditRepository",
@@ -180,6 +182,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     inbound: InboundRepository
     purchases: PurchaseRepository
     transactions: TransactionRepository
+    analytics: AnalyticsRepository
     imports: ImportRepository
     campaigns: CampaignRepository
     bulk_limits: BulkLimitRepository

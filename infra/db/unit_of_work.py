@@ -19,6 +19,7 @@ from domain.messages import MessageId
 from domain.ports import Bus
 from domain.repositories import (
     AccountRepository,
+    AnalyticsRepository,
     ApiKeyRepository,
     AuditRepository,
     BannedWordRepository,
@@ -56,6 +57,7 @@ from infra.cipher import Cipher
 from infra.db.engine import AWAY
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
+from infra.db.repositories.analytics import SqlAnalyticsRepository
 from infra.db.repositories.bulk_limits import SqlBulkLimitRepository
 from infra.db.repositories.campaigns import SqlCampaignRepository
 from infra.db.repositories.conversations import SqlConversationRepository
@@ -124,6 +126,7 @@ class SqlUnitOfWork:
     inbound: InboundRepository
     purchases: PurchaseRepository
     transactions: TransactionRepository
+    analytics: AnalyticsRepository
     imports: ImportRepository
     campaigns: CampaignRepository
     bulk_limits: BulkLimitRepository
@@ -166,6 +169,7 @@ class SqlUnitOfWork:
         self.inbound = SqlInboundRepository(self._session)
         self.purchases = SqlPurchaseRepository(self._session)
         self.transactions = SqlTransactionRepository(self._session)
+        self.analytics = SqlAnalyticsRepository(self._session)
         self.imports = SqlImportRepository(self._session)
         self.campaigns = SqlCampaignRepository(self._session)
         self.bulk_limits = SqlBulkLimitRepository(self._session)

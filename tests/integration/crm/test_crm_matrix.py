@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from api.auth import PUBLIC
+from api.limits import PAGES
 from domain.imports import Column
 from domain.users import PERMISSIONS, Permission, Role
 from tests import webhooks
@@ -146,6 +147,11 @@ ROUTES: dict[str, Line] = {
     "GET /api/crm/transactions": Line(Permission.MONEY),
     "POST /api/crm/transactions": Line(Permission.MANAGE, MONEY),
     "POST /api/crm/transactions/<int:transaction_id>/reverse": Line(Permission.MANAGE),
+    "GET /api/analytics/overview": Line(Permission.MONEY),
+    "GET /api/analytics/revenue": Line(Permission.MONEY),
+    "GET /api/analytics/top-fans": Line(Permission.MONEY),
+    "GET /api/analytics/messages": Line(Permission.MONEY),
+    "GET /api/analytics/export.csv": Line(Permission.EXPORT, query="?part=days"),
     "GET /api/crm/events": Line(Permission.MANAGE),
     "POST /api/crm/events/<int:event_id>/replay": Line(Permission.MANAGE),
     # Messages
@@ -218,9 +224,9 @@ def ids(crm: Crm) -> dict[str, object]:
 
 
 def described(crm: Crm) -> Iterator[str]:
-    """METHOD and address of every route that needs a login."""
+    """METHOD and address of every route of the API that needs a login."""
     for rule in crm.client.application.url_map.iter_rules():
-        if rule.rule not in PUBLIC:
+        if rule.rule not in PUBLIC and not rule.endpoint.startswith(PAGES):
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 yield f"{method} {rule.rule}"
 
