@@ -14,7 +14,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import beside, cost, delivery, imports, lists, memory, pace, promises, releases
+from bench import (
+    beside,
+    campaigns,
+    cost,
+    delivery,
+    imports,
+    lists,
+    memory,
+    pace,
+    promises,
+    releases,
+)
 from bench.figures import Figure, table
 from bench.system import BenchSystem, Scale
 
@@ -28,6 +39,7 @@ PARTS: dict[str, Callable[[BenchSystem, Scale], list[Figure]]] = {
     "naive": beside.measure,
     "lists": lists.measure,
     "imports": imports.measure,
+    "campaigns": campaigns.measure,
     "memory": memory.measure,
 }
 KEPT = Path(".local/bench.json")

@@ -7,15 +7,18 @@ from sqlalchemy import event, text
 
 from tests.crm import Crm
 
-GROWING = {
-    "fans",
-    "messages",
-    "fan_changes",
-    "conversations",
-    "transactions",
-    "notifications",
-    "snippets",
-}
+# Fans, their messages, their history and what is told of them.
+LARGE = frozenset(
+    {
+        "fans",
+        "messages",
+        "fan_changes",
+        "conversations",
+        "transactions",
+        "notifications",
+        "snippets",
+    }
+)
 
 
 @contextmanager
@@ -33,23 +36,32 @@ def watched(crm: Crm) -> Iterator[list[tuple[str, object]]]:
         event.remove(crm.engine, "before_cursor_execute", note)
 
 
-def scans(crm: Crm, seen: list[tuple[str, object]]) -> set[str]:
-    """The tables of fans, messages and what is told of them that a statement would read as a
-    whole."""
-    found: set[str] = set()
+def scans(crm: Crm, seen: list[tuple[str, object]], tables: frozenset[str] = LARGE) -> set[str]:
+    """The large tables that a statement would read as a whole."""
+    nodes = _nodes(crm, seen)
+    return {one["Relation Name"] for one in nodes if one["Node Type"] == "Seq Scan"} & tables
+
+
+def indexes(crm: Crm, seen: list[tuple[str, object]]) -> set[str]:
+    """The indexes by which the statements would be answered."""
+    return {one["Index Name"] for one in _nodes(crm, seen) if "Index Name" in one}
+
+
+def _nodes(crm: Crm, seen: list[tuple[str, object]]) -> list[dict]:
+    """Every step of their plans."""
+    found: list[dict] = []
     with crm.engine.connect() as connection:
         connection.execute(text("SET plan_cache_mode = force_custom_plan"))
         for statement, values in seen:
             if not statement.lstrip().startswith(("SELECT", "WITH", "UPDATE", "DELETE")):
                 continue
             plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
-            found |= set(_whole(plan.scalar_one()[0]["Plan"]))
+            found += _within(plan.scalar_one()[0]["Plan"])
         connection.rollback()
-    return found & GROWING
+    return found
 
 
-def _whole(node: dict) -> Iterator[str]:
-    if node["Node Type"] == "Seq Scan":
-        yield node["Relation Name"]
+def _within(node: dict) -> Iterator[dict]:
+    yield node
     for inner in node.get("Plans", ()):
-        yield from _whole(inner)
+        yield from _within(inner)
