@@ -18,7 +18,7 @@ from api.views import campaigns as views
 from api.views import messages as message_views
 from api.views.messages import Reply
 from domain.bulk_limits import read_hours
-from domain.campaigns import Audience, CampaignStatus
+from domain.campaigns import Audience, CampaignStatus, Unwritten
 from domain.errors import FieldProblem, Invalid
 from domain.fans import FanId, parse_recipient
 from domain.messages import BULK_PRIORITY, Draft, State, attachments_of
@@ -37,7 +37,8 @@ campaigns = Routes("campaigns", __name__, url_prefix="/api/messages/bulk", tag="
     description="The audience and every text are frozen now. Each fan gets one message, however"
     " often named. A recipient who was named and cannot be written to is listed (422"
     " bad_recipients) and nothing is stored; of a segment such fans are left out and listed. Media"
-    " are put into each account's vault before the first message is written.",
+    " are put into the vault of every account that takes files before the first message is written;"
+    " the fans of an account that takes none wait for it.",
     responses=problems(400, 403, 404, 413, 415, 422),
     extensions=IDEMPOTENT,
 )
@@ -132,9 +133,10 @@ def read(campaign_id: UUID) -> schemas.CampaignView:
     responses=problems(403, 404, 422),
 )
 def list_recipients(campaign_id: UUID, asked: schemas.RecipientsQuery) -> schemas.RecipientsReply:
-    state = None if asked.state is None else State(asked.state)
     return views.recipients(
-        services().campaigns.recipients(caller(), campaign_id, asked.limit, asked.cursor, state)
+        services().campaigns.recipients(
+            caller(), campaign_id, asked.limit, asked.cursor, _state(asked.state)
+        )
     )
 
 
@@ -164,6 +166,12 @@ def retry(campaign_id: UUID) -> Reply[schemas.CampaignView]:
     result = services().campaigns.retry(caller(), campaign_id, once())
     report = services().campaigns.report(caller(), campaign_id)
     return views.whole(report), 200, replay_mark(replayed=result.replayed)
+
+
+def _state(name: str | None) -> State | Unwritten | None:
+    if name is None:
+        return None
+    return Unwritten(name) if name in set(Unwritten) else State(name)
 
 
 def _terms(

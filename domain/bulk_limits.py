@@ -38,7 +38,10 @@ class Hours:
     zone: str
 
     def window(self, now: datetime) -> tuple[datetime, bool]:
-        """Until when it is open (True), or when it opens next (False)."""
+        """Until when it is open (True), or when it opens next (False).
+
+        A time that the clock skips when summer begins counts as if it had not, and one that it
+        shows twice in autumn is the first: hours that this leaves empty do not open that day."""
         zone = ZoneInfo(self.zone)
         today = now.astimezone(zone).date()
         over_midnight = self.closes <= self.opens
@@ -47,10 +50,11 @@ class Hours:
             day = today + timedelta(days=days)
             opens = datetime.combine(day, self.opens, zone)
             closes = datetime.combine(day + timedelta(days=over_midnight), self.closes, zone)
+            opens, closes = opens.astimezone(UTC), closes.astimezone(UTC)
             if opens <= now < closes:
-                return closes.astimezone(UTC), True
-            if opens > now:
-                openings.append(opens.astimezone(UTC))
+                return closes, True
+            if now < opens < closes:
+                openings.append(opens)
         return min(openings), False
 
     def record(self) -> dict[str, str]:
@@ -64,9 +68,7 @@ def read_hours(record: Mapping[str, str], field: str = "hours") -> Hours:
     read: dict[str, time] = {}
     for name in ("from", "to"):
         try:
-            read[name] = time.fromisoformat(record[name])
-            if read[name].tzinfo is not None:
-                raise ValueError(name)  # noqa: TRY301  # told like the others
+            read[name] = datetime.strptime(record[name], "%H:%M").time()  # noqa: DTZ007  # a time of day
         except (ValueError, KeyError):
             problems.append(FieldProblem(f"{field}.{name}", "use a time such as 09:00"))
     try:

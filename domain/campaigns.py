@@ -34,13 +34,20 @@ class CampaignStatus(StrEnum):
     FAILED = "failed"
 
 
+class Unwritten(StrEnum):
+    """What a recipient is whose message was not written, unless the campaign ended: cancelled."""
+
+    WAITING = "waiting"
+    GONE = "gone"  # deleted or unlinked before
+
+
 C = CampaignStatus
 # The one table of what may follow what. `completed -> active` is a retry of what failed.
 TRANSITIONS: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
     C.DRAFT: frozenset({C.SCHEDULED, C.ACTIVE, C.CANCELLED}),
-    C.SCHEDULED: frozenset({C.ACTIVE, C.CANCELLED}),
+    C.SCHEDULED: frozenset({C.ACTIVE, C.CANCELLED, C.FAILED}),
     C.ACTIVE: frozenset({C.PAUSED, C.COMPLETED, C.CANCELLED, C.FAILED}),
-    C.PAUSED: frozenset({C.ACTIVE, C.CANCELLED}),
+    C.PAUSED: frozenset({C.ACTIVE, C.COMPLETED, C.CANCELLED, C.FAILED}),
     C.COMPLETED: frozenset({C.ACTIVE}),
     C.CANCELLED: frozenset(),
     C.FAILED: frozenset(),
@@ -65,6 +72,8 @@ class Exclusion(StrEnum):
     LISTED = "is on an exclude list"
     NO_NAME = "has no name for {name}: write {name|something else}"
     TOO_LONG = "the text would be too long with this name"
+    EMPTY = "nothing would be left of the text: write {name|something else}"
+    BANNED = "the text would have a banned word with this name"
 
 
 def check_transition(old: CampaignStatus, new: CampaignStatus) -> None:
@@ -154,6 +163,7 @@ class Progress:
     sending: int = 0
     failed: int = 0
     unknown: int = 0
+    unproven: int = 0  # of the unknown: they wait for a person
     cancelled: int = 0
     unwritten: int = 0
     gone: int = 0
@@ -167,7 +177,7 @@ class Progress:
 
     @property
     def is_done(self) -> bool:
-        return not (self.waiting or self.unknown)
+        return not self.waiting and self.unknown == self.unproven
 
 
 @dataclass(frozen=True)
@@ -214,7 +224,8 @@ class Campaign:
 
     @property
     def is_over(self) -> bool:
-        """Every recipient has a message, and none of them may still move by itself."""
+        """Every recipient has a message, and none of them may still move by itself: one that waits
+        for a person does not keep it open."""
         return self.fanned_out_at is not None and self.progress.is_done
 
     def too_many_failed(self) -> str | None:

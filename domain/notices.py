@@ -77,7 +77,10 @@ _PAUSES: Mapping[ConnectionState, tuple[WaitReason, str]] = {
         WaitReason.CONNECTION_QUOTA,
         "the gateway's credits are used up: top them up and resume the account",
     ),
-    ConnectionState.DISCONNECTED: (WaitReason.DISCONNECTED, "the account is disconnected"),
+    ConnectionState.DISCONNECTED: (
+        WaitReason.DISCONNECTED,
+        "the account is disconnected: connect it again, or cancel",
+    ),
 }
 
 _LIMITS: Mapping[Held, tuple[WaitReason, str]] = {
@@ -186,8 +189,7 @@ def explain_wait(
     if not enabled:
         return Wait(WaitReason.DISABLED, "sending is switched off")
     if connection.state is not ConnectionState.ACTIVE:
-        reason, text = _PAUSES[connection.state]
-        return Wait(reason, text)
+        return explain_account(connection)
     if campaign is not None:
         wait = _explain_campaign(campaign) or explain_limits(connection)
         if wait is not None:
@@ -208,8 +210,16 @@ def _explain_campaign(campaign: Standing) -> Wait | None:
     return None
 
 
-def explain_limits(connection: Connection) -> Wait | None:
+def explain_account(connection: Connection) -> Wait | None:
     """Why this account sends nothing of its campaigns now; None: it does."""
+    if connection.state is not ConnectionState.ACTIVE:
+        reason, text = _PAUSES[connection.state]
+        return Wait(reason, text)
+    return explain_limits(connection)
+
+
+def explain_limits(connection: Connection) -> Wait | None:
+    """Which of its limits holds this account's campaigns now; None: none does."""
     if connection.bulk_held_until is None or connection.bulk_held_why is None:
         return None
     reason, text = _LIMITS[connection.bulk_held_why]

@@ -171,7 +171,7 @@ class Settings(BaseModel):
         104_857_600, ge=1, le=5_368_709_120, description="of one media file; 100 MiB"
     )
     bulk_max_recipients: int = Field(
-        100, ge=1, le=1_000_000, description="of one campaign, counted after exclusions"
+        100, ge=1, le=100_000, description="of one campaign, counted after exclusions"
     )
     csv_max_bytes: int = Field(
         10_485_760, ge=1, le=1_073_741_824, description="of one uploaded CSV file; 10 MiB"

@@ -41,6 +41,7 @@ _BRIEF: dict[str, Any] = {
         "sending": 1,
         "failed": 0,
         "unknown": 0,
+        "unproven": 0,
         "cancelled": 0,
         "gone": 0,
         "percent": 33,

@@ -1,6 +1,6 @@
 """Campaigns: what may be asked of them, and what is answered."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,15 +11,25 @@ from domain.services.planning import SIZE_MAX
 
 StatusName = Literal["draft", "scheduled", "active", "paused", "completed", "cancelled", "failed"]
 StateName = Literal[
-    "queued", "sending", "sent", "delivered", "failed", "unknown", "cancelled", "unsent"
+    "waiting",
+    "gone",
+    "queued",
+    "sending",
+    "sent",
+    "delivered",
+    "failed",
+    "unknown",
+    "cancelled",
+    "unsent",
 ]
+SegmentNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class BulkRequest(Asked):
     recipient_ids: list[str] | None = Field(None, description="fan_<number> each")
-    segment_ids: list[int] | None = Field(None, description="the fans of these segments")
+    segment_ids: list[SegmentNumber] | None = Field(None, description="the fans of these segments")
     exclude_ids: list[str] | None = Field(None, description="fan_<number> each")
-    exclude_segment_ids: list[int] | None = None
+    exclude_segment_ids: list[SegmentNumber] | None = None
     content: str = Field(
         description="{name} becomes the fan's name, {name|you} the words after the bar for a fan"
         " without one",
@@ -61,9 +71,9 @@ class EstimateRequest(Asked):
     scheduled_at: Moment | None = None
     hours: HoursBody | None = None
     recipient_ids: list[str] | None = None
-    segment_ids: list[int] | None = None
+    segment_ids: list[SegmentNumber] | None = None
     exclude_ids: list[str] | None = None
-    exclude_segment_ids: list[int] | None = None
+    exclude_segment_ids: list[SegmentNumber] | None = None
     content: str = Field(
         "", description="may be left out with size", json_schema_extra={"maxLength": 5000}
     )
@@ -119,6 +129,7 @@ class ProgressView(Answered):
     sending: int
     failed: int
     unknown: int
+    unproven: int = Field(description="of the unknown: they wait for a person to decide")
     cancelled: int
     gone: int = Field(description="deleted or unlinked before their message was written")
     percent: int
@@ -173,7 +184,7 @@ class CampaignView(Brief):
     estimated_completion_time: Instant | None = Field(description="as it looks now")
     drift_sec: int | None = Field(description="how much later than promised it ends")
     delays: dict[str, int] = Field(description="why waiting messages are late, with how many are")
-    holds: list[HoldView] = Field(description="accounts whose hours or caps hold it now")
+    holds: list[HoldView] = Field(description="accounts whose state, hours or caps hold it now")
 
 
 class ChangedView(CampaignView):
@@ -196,7 +207,10 @@ class RecipientView(Answered):
     handle: str
     text: str
     message_id: UUID | None
-    status: str = Field(description="of its message; waiting: not written yet, or gone")
+    status: str = Field(
+        description="of its message; without one: waiting until it is written, gone when the fan"
+        " was deleted or unlinked before, or cancelled"
+    )
     promised_send_time: Instant | None
     estimated_send_time: Instant | None
     delay: str | None

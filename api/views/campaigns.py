@@ -7,7 +7,7 @@ from api.schemas import campaigns as schemas
 from api.schemas.base import iso
 from domain.campaigns import Campaign, CampaignStatus, Exclusion, Progress
 from domain.fans import FanId, recipient_id
-from domain.notices import explain_limits
+from domain.notices import explain_account
 from domain.paging import Page
 from domain.repositories import Delivery
 from domain.services.campaigns import CampaignReport, CampaignResult
@@ -48,6 +48,7 @@ def progress(found: Progress) -> schemas.ProgressView:
         sending=found.sending,
         failed=found.failed,
         unknown=found.unknown,
+        unproven=found.unproven,
         cancelled=found.cancelled,
         gone=found.gone,
         percent=100 * settled // max(found.total, 1),
@@ -120,7 +121,7 @@ def _whole(report: CampaignReport) -> dict[str, Any]:
                 until=wait.until,
             )
             for one in report.holds
-            if (wait := explain_limits(one))
+            if (wait := explain_account(one))
         ],
     }
 
@@ -151,7 +152,7 @@ def _recipient(one: Delivery) -> schemas.RecipientView:
         handle=one.handle,
         text=one.text,
         message_id=one.message_id,
-        status=one.state or "waiting",
+        status=one.status,
         promised_send_time=one.promised_at,
         estimated_send_time=one.estimated_send_at,
         delay=one.delay,
@@ -173,7 +174,7 @@ def estimate(plan: Plan) -> schemas.Estimate:
     return schemas.Estimate(
         total_recipients=count,
         duplicates=plan.duplicates,
-        excluded_count=len(plan.excluded),
+        excluded_count=sum(plan.excluded_by.values()),
         excluded=[schemas.ExcludedView.model_validate(one) for one in excluded(plan.excluded)],
         estimated_completion_time=plan.promised_at,
         accounts=len(plan.intervals),

@@ -14,6 +14,7 @@ from domain.campaigns import (
     Candidate,
     Recipient,
     Standing,
+    Unwritten,
 )
 from domain.connections import ConnectionId
 from domain.fans import FanId
@@ -44,8 +45,8 @@ class NewCampaign:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one recipient; without a message (`message_id` None) it is not written yet, or
-    the fan went before it was."""
+    """What became of one recipient. `status`: its message's, or why there is none (`message_id`
+    None)."""
 
     position: int
     fan_id: FanId
@@ -53,7 +54,7 @@ class Delivery:
     handle: str
     text: str
     message_id: UUID | None
-    state: State | None
+    status: State | Unwritten
     promised_at: datetime | None
     estimated_send_at: datetime | None
     delay: str | None
@@ -106,6 +107,15 @@ class CampaignRepository(Protocol):
         """For workers, like `get` with `lock`."""
         ...
 
+    def lock_due(self, campaign_id: CampaignId) -> Campaign | None:
+        """A scheduled one whose time has come."""
+        ...
+
+    def reopen(self, campaign_id: CampaignId) -> CampaignStatus:
+        """What it is once a completed one is active again; it stays so until the transaction
+        ends."""
+        ...
+
     def get(self, owner_id: OwnerId, public_id: UUID, *, lock: bool = False) -> Campaign | None:
         """With its progress, counted now. Locked, no message of it is claimed until the
         transaction ends, and every running claim has ended."""
@@ -133,7 +143,7 @@ class CampaignRepository(Protocol):
         campaign_id: CampaignId,
         limit: int,
         cursor: str | None,
-        state: State | None = None,
+        state: State | Unwritten | None = None,
     ) -> Page[Delivery]:
         """By position."""
         ...
@@ -159,7 +169,13 @@ class CampaignRepository(Protocol):
         """Have it announced again later, and say why."""
         ...
 
-    def fanned_out(self, campaign_id: CampaignId) -> None: ...
+    def tried(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
+        """Like `wait`, after a try that failed."""
+        ...
+
+    def fanned_out(self, campaign_id: CampaignId) -> None:
+        """Nothing of an open campaign is left to write."""
+        ...
 
     def set_status(
         self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
@@ -173,8 +189,8 @@ class CampaignRepository(Protocol):
         """Its hours are open until then, or it is held until then."""
         ...
 
-    def forgive(self, campaign_id: CampaignId, failed: int) -> None:
-        """So many failed messages no longer count towards a pause by itself."""
+    def forgive(self, campaign_id: CampaignId) -> None:
+        """What has failed so far no longer counts towards a pause by itself."""
         ...
 
     def cancel_queued(self, campaign_id: CampaignId) -> int:

@@ -74,6 +74,10 @@ class FanRepository(Protocol):
         """The ids above `after` of those that pass every filter, ascending."""
         ...
 
+    def kept(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Mapping[FanId, FanId]:
+        """For those that were merged into another: the fan that was kept in the end."""
+        ...
+
     def get(self, owner_id: OwnerId, fan_id: FanId, *, deleted: bool = False) -> Fan | None:
         """A fan; with `deleted`, also one that was deleted."""
         ...

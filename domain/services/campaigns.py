@@ -6,7 +6,6 @@ the waiting room in the campaign's own lane of each account. Nothing is announce
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from domain.campaigns import (
     CampaignId,
     CampaignStatus,
     Exclusion,
+    Unwritten,
     audience_of,
     check_transition,
     rendered,
@@ -33,6 +33,7 @@ from domain.events import CampaignCompleted, CampaignProgressed, CampaignStarted
 from domain.fans import FanId, recipient_id
 from domain.media import BACKOFF, MediaUnavailable
 from domain.messages import Attachment, Draft, State, attachments_of, validate
+from domain.notices import explain_account, pause_notice
 from domain.pacing import LaneVerb, Waiting
 from domain.paging import Page
 from domain.ports import Journal, PlatformUnavailable, RoomUnavailable, WaitingRoom
@@ -45,7 +46,7 @@ from domain.repositories import (
     WaitingOn,
 )
 from domain.segments import FanFilter
-from domain.services.media import FileRefused, MediaService
+from domain.services.media import SLOW_DOWN, STAGES, UPLOADING, FileRefused, MediaService
 from domain.services.messages import MessageService
 from domain.services.once import run_once
 from domain.services.planning import Plan, Planner, Terms
@@ -58,7 +59,6 @@ from domain.users import Caller, Permission
 # Written and parked in one call each.
 PAGE = 500
 PASS_LIMIT = 100
-EXCLUDED_SHOWN = 1000
 # Fans who may get a message before anybody else does.
 TEST_TAG = "test"
 TESTERS = FanFilter(tags=(TEST_TAG,), linked=True)
@@ -90,7 +90,7 @@ class CampaignResult:
 @dataclass(frozen=True)
 class CampaignReport:
     """A campaign with when it ends as it looks now, why its messages are late, and the accounts
-    whose limits hold it."""
+    whose state or limits hold it."""
 
     campaign: Campaign
     estimated_at: datetime | None
@@ -146,16 +146,16 @@ class CampaignService:
         Invalid naming every bad recipient, too many of them, or a bad field; then nothing is
         stored."""
         caller.require(Permission.SEND)
-        named, terms = _name(name), replace(terms, draft=self._checked(terms.draft))
-        _check_time(terms.starts_at, now)
-        is_later = terms.starts_at > now
 
+        # Nothing is checked before it is known whether this is a replay.
         def deed(work: UnitOfWork) -> str:
-            draft = terms.draft
+            draft = self._checked(terms.draft)
+            _check_time(terms.starts_at, now)
+            is_later = terms.starts_at > now
             screen(work, caller.owner_id, draft.content)
-            plan = self._planner.plan(work, caller.owner_id, terms, now)
+            plan = self._planner.plan(work, caller.owner_id, replace(terms, draft=draft), now)
             new = NewCampaign(
-                name=named,
+                name=_name(name),
                 content=draft.content,
                 media_urls=draft.media_urls,
                 price_cents=draft.price_cents,
@@ -174,7 +174,7 @@ class CampaignService:
                 asked["recipientIds"] = [recipient_id(one) for one in terms.audience.recipient_ids]
                 new = replace(new, recipients=(), audience=asked)
             campaign = work.campaigns.add(caller, new, self._rules.wake_after)
-            detail = {"recipients": campaign.total, "excluded": len(plan.excluded)}
+            detail = {"recipients": campaign.total, "excluded": sum(plan.excluded_by.values())}
             done = "campaign.scheduled" if is_later else "campaign.started"
             work.audit.add(caller, done, "campaign", str(campaign.public_id), detail)
             if not is_later:
@@ -271,14 +271,19 @@ class CampaignService:
         """Freeze the audience of a scheduled campaign whose time has come."""
         now = self._now()
         with self._open() as work:
-            campaign = work.campaigns.lock(campaign_id)
-            is_due = campaign and campaign.scheduled_at and campaign.scheduled_at <= now
-            if campaign is None or campaign.status is not CampaignStatus.SCHEDULED or not is_due:
+            campaign = work.campaigns.lock_due(campaign_id)
+            if campaign is None:
                 return
-            draft = Draft(campaign.content, priority=campaign.priority)
+            draft = Draft(
+                campaign.content,
+                attachments=attachments_of(campaign.media_urls),
+                priority=campaign.priority,
+                price_cents=campaign.price_cents,
+            )
             audience = audience_of(campaign.audience)
             terms = Terms(draft, audience, starts_at=now, hours=campaign.hours)
             try:
+                screen(work, campaign.owner_id, draft.content)  # Words may have been added.
                 plan = self._planner.plan(work, campaign.owner_id, terms, now, strict=False)
             except (Invalid, NotFound) as problem:
                 work.campaigns.set_status(campaign_id, CampaignStatus.FAILED, problem.message)
@@ -290,8 +295,9 @@ class CampaignService:
     def _shelved(
         self, campaign: Campaign, connections: Sequence[ConnectionId]
     ) -> Mapping[ConnectionId, Sequence[Attachment]]:
-        """The accounts whose vault has the campaign's media, with their ids there. The others are
-        tried again; a file that will never do fails the campaign before anything is sent of it."""
+        """The accounts whose vault has the campaign's media, with their ids there: none before
+        every account that takes files now has them, so that a file that will never do fails the
+        campaign before anything is sent of it. An account that takes none lags behind."""
         attachments = attachments_of(campaign.media_urls)
         if not attachments:
             return dict.fromkeys(connections, ())
@@ -304,18 +310,24 @@ class CampaignService:
                 return {}
             except (MediaUnavailable, PlatformUnavailable) as problem:
                 self._try_later(campaign, str(problem) or "the platform did not take the file")
-                continue
-            if shelved is None:
-                self._try_later(campaign, "an account does not take files at the moment")
-            else:
+                return {}
+            if shelved is not None:
                 ready[connection_id] = shelved
+        lagging = [one for one in connections if one not in ready]
+        if lagging:
+            self._wait_for(campaign, lagging[0])
         return ready
 
     def _fail(self, campaign: Campaign, reason: str) -> None:
         with self._open() as work:
+            found = work.campaigns.lock(campaign.id)
+            if found is None or found.status not in OPEN:
+                return
             work.campaigns.set_status(campaign.id, CampaignStatus.FAILED, reason)
             work.campaigns.cancel_queued(campaign.id)
+            connections = work.campaigns.connections(campaign.id)
             work.commit()
+        self._tell_room(campaign.id, connections, LaneVerb.CANCEL)
         self._journal.note("campaign_failed", campaignId=str(campaign.public_id))
 
     def _try_later(self, campaign: Campaign, reason: str) -> None:
@@ -324,7 +336,18 @@ class CampaignService:
             self._fail(campaign, reason)
             return
         with self._open() as work:
-            work.campaigns.wait(campaign.id, BACKOFF[campaign.wake_tries], reason)
+            work.campaigns.tried(campaign.id, BACKOFF[campaign.wake_tries], reason)
+            work.commit()
+
+    def _wait_for(self, campaign: Campaign, connection_id: ConnectionId) -> None:
+        """An account takes no files, or another worker puts them there: no try is used."""
+        with self._open() as work:
+            connection = work.connections.by_id(connection_id)
+            if connection is None or connection.state in STAGES:
+                work.campaigns.wait(campaign.id, UPLOADING, "its files are being uploaded")
+            else:
+                reason = f"{connection.name}: {pause_notice(connection.state).reason}"
+                work.campaigns.wait(campaign.id, SLOW_DOWN, reason)
             work.commit()
 
     def _park(self, connection_id: ConnectionId, waiting: Sequence[Waiting]) -> None:
@@ -333,17 +356,19 @@ class CampaignService:
             connection = work.connections.by_id(connection_id)
         if connection is None:
             return
+        pace = self._rules.pace(connection)
         try:
             if connection.bulk_held_until is not None:  # Before anything waits in the lane.
                 for campaign_id in {one.campaign_id for one in waiting if one.campaign_id}:
                     self._room.lane(connection_id, campaign_id, LaneVerb.PAUSE)
-            admission = self._room.admit(self._rules.pace(connection), waiting)
+            for start in range(0, len(waiting), PAGE):
+                page = waiting[start : start + PAGE]
+                admission = self._room.admit(pace, page)
+                with self._open() as work:
+                    work.queue.admitted(estimates(admission, page), self._rules.overdue_after)
+                    work.commit()
         except RoomUnavailable as problem:
             self._journal.note("admission_postponed", reason=str(problem))
-            return
-        with self._open() as work:
-            work.queue.admitted(estimates(admission, waiting), self._rules.overdue_after)
-            work.commit()
 
     def count(self, campaign_id: CampaignId) -> None:
         """Write a campaign's metrics from its rows, complete it when nothing is left, and pause it
@@ -357,13 +382,13 @@ class CampaignService:
         with self._open() as work:
             # Only now is it held, while claims wait: few counts come to this.
             campaign = work.campaigns.lock(campaign_id)
-            if campaign is None or campaign.status is not CampaignStatus.ACTIVE:
+            if campaign is None or campaign.status not in OPEN:
                 return
             failing = campaign.too_many_failed()
             if campaign.is_over:
                 work.campaigns.set_status(campaign_id, CampaignStatus.COMPLETED)
                 work.emit(_event(CampaignCompleted(campaign_id=campaign_id), campaign))
-            elif failing:
+            elif failing and campaign.status is CampaignStatus.ACTIVE:
                 work.campaigns.set_status(campaign_id, CampaignStatus.PAUSED, failing)
                 pauses = True
             connections = work.campaigns.connections(campaign_id)
@@ -436,10 +461,10 @@ class CampaignService:
         """Pause, resume or cancel. After the answer nothing more begins of a paused or cancelled
         campaign but what had begun, which `in_flight` counts. Raises NotFound and Conflict."""
         caller.require(Permission.SEND)
-        told: list[tuple[CampaignId, Sequence[ConnectionId]]] = []
+        told: list[tuple[CampaignId, Sequence[ConnectionId], LaneVerb]] = []
 
         def deed(work: UnitOfWork) -> str:
-            campaign = self._locked(work, caller, public_id)
+            campaign, verb = self._locked(work, caller, public_id), VERBS[status]
             if campaign.status is not status:
                 if campaign.status not in ASKED[status]:
                     raise Conflict(
@@ -448,23 +473,31 @@ class CampaignService:
                     )
                 check_transition(campaign.status, status)
                 work.campaigns.set_status(campaign.id, status)
-                action = f"campaign.{VERBS[status]}"
-                work.audit.add(caller, action, "campaign", str(public_id))
-            if status is CampaignStatus.CANCELLED:
-                work.campaigns.cancel_queued(campaign.id)
-            if status is CampaignStatus.ACTIVE:
-                work.campaigns.forgive(campaign.id, campaign.progress.failed)
-            if status is CampaignStatus.ACTIVE and campaign.fanned_out_at is None:
-                work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
-            told.append((campaign.id, work.campaigns.connections(campaign.id)))
+                work.audit.add(caller, f"campaign.{verb}", "campaign", str(public_id))
+                if status is CampaignStatus.CANCELLED:
+                    work.campaigns.cancel_queued(campaign.id)
+                if status is CampaignStatus.ACTIVE:
+                    work.campaigns.forgive(campaign.id)
+                    verb = self._opened(work, campaign)
+                if status is CampaignStatus.ACTIVE and campaign.fanned_out_at is None:
+                    work.emit(_event(CampaignStarted(campaign_id=campaign.id), campaign))
+                told.append((campaign.id, work.campaigns.connections(campaign.id), verb))
             return json.dumps(campaign.progress.sending)
 
         answer, replayed = run_once(self._open, caller, once, deed)
-        for campaign_id, connections in told:
-            self._tell_room(campaign_id, connections, VERBS[status])
+        for campaign_id, connections, verb in told:
+            self._tell_room(campaign_id, connections, verb)
         return CampaignResult(
             self.get(caller, public_id), in_flight=json.loads(answer), replayed=replayed
         )
+
+    def _opened(self, work: UnitOfWork, campaign: Campaign) -> LaneVerb:
+        """What its lanes are told once it is active: its hours may be over."""
+        if campaign.hours is None:
+            return LaneVerb.RESUME
+        until, is_open = campaign.hours.window(self._now())
+        work.campaigns.turn(campaign.id, until, is_open=is_open)
+        return LaneVerb.RESUME if is_open else LaneVerb.PAUSE
 
     def _tell_room(
         self, campaign_id: CampaignId, connections: Sequence[ConnectionId], verb: LaneVerb
@@ -473,29 +506,30 @@ class CampaignService:
             with self._open() as work:
                 held = work.bulk_limits.held(connections)
             connections = [one for one in connections if one not in held]
-        # The claim refuses what the room still hands out.
+        # The claim refuses what the room still hands out, and healing lets go what it still holds.
         with contextlib.suppress(RoomUnavailable):
             for connection_id in connections:
                 self._room.lane(connection_id, campaign_id, verb)
 
     def retry(self, caller: Caller, public_id: UUID, once: Once | None = None) -> CampaignResult:
-        """Queue its failed messages again. Raises NotFound, and Conflict when none failed or it is
-        neither active nor completed."""
+        """Queue its failed messages again; a paused campaign stays paused. Raises NotFound, and
+        Conflict when none failed, none of those fans is in reach, or it was cancelled or failed."""
         caller.require(Permission.SEND)
         parked: list[tuple[ConnectionId, Sequence[Waiting]]] = []
 
         def deed(work: UnitOfWork) -> str:
             campaign = self._locked(work, caller, public_id)
-            if campaign.status not in {CampaignStatus.ACTIVE, CampaignStatus.COMPLETED}:
+            if campaign.status not in OPEN | {CampaignStatus.COMPLETED}:
                 raise Conflict(
-                    f"it is {campaign.status}: only an active or completed campaign is retried",
+                    f"it is {campaign.status}: start a new campaign",
                     code=f"campaign_{campaign.status}",
                 )
             again = work.campaigns.requeue_failed(campaign.id, self._rules.wake_after)
             if not again.waiting:
-                raise Conflict("no message of it has failed", code="nothing_failed")
+                raise self._nothing_again(campaign)
             if campaign.status is CampaignStatus.COMPLETED:
                 work.campaigns.set_status(campaign.id, CampaignStatus.ACTIVE)
+                self._opened(work, campaign)
             count = sum(map(len, again.waiting.values()))
             work.audit.add(
                 caller, "campaign.retried", "campaign", str(public_id), {"messages": count}
@@ -507,6 +541,16 @@ class CampaignService:
         for connection_id, waiting in parked:
             self._park(connection_id, waiting)
         return CampaignResult(self.get(caller, public_id), replayed=replayed)
+
+    @staticmethod
+    def _nothing_again(campaign: Campaign) -> Conflict:
+        failed = campaign.progress.failed
+        if not failed:
+            return Conflict("no message of it has failed", code="nothing_failed")
+        return Conflict(
+            f"the fans of its {failed} failed messages are deleted or no longer linked",
+            code="recipients_gone",
+        )
 
     def _locked(self, work: UnitOfWork, caller: Caller, public_id: UUID) -> Campaign:
         found = work.campaigns.get(caller.owner_id, public_id, lock=True)
@@ -543,7 +587,7 @@ class CampaignService:
             campaign,
             max(known, default=campaign.promised_at) if is_known else None,
             delays,
-            [one for one in accounts.values() if one and one.bulk_held_until],
+            [one for one in accounts.values() if one and explain_account(one)],
         )
 
     def _end_on(
@@ -591,7 +635,7 @@ class CampaignService:
         public_id: UUID,
         limit: int,
         cursor: str | None,
-        state: State | None = None,
+        state: State | Unwritten | None = None,
     ) -> Page[Delivery]:
         """Whom it reaches and what became of each; raises NotFound."""
         campaign = self.get(caller, public_id)
@@ -623,10 +667,10 @@ def _audience_record(audience: Audience, plan: Plan) -> dict[str, Any]:
         "excludeIds": [recipient_id(one) for one in audience.exclude_ids],
         "excludeSegmentIds": list(audience.exclude_segment_ids),
         "duplicates": plan.duplicates,
-        "excludedCount": len(plan.excluded),
-        "excludedBy": Counter(why.name.lower() for _, why in plan.excluded),
+        "excludedCount": sum(plan.excluded_by.values()),
+        "excludedBy": {why.name.lower(): count for why, count in plan.excluded_by.items()},
         "excluded": [
             {"recipientId": recipient_id(fan_id), "code": why.name.lower(), "reason": why.value}
-            for fan_id, why in plan.excluded[:EXCLUDED_SHOWN]
+            for fan_id, why in plan.excluded
         ],
     }

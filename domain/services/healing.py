@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.connections import Connection, ConnectionId
 from domain.messages import MATCH_SLACK, Delay, Message, State
-from domain.pacing import Learned, Pace, Waiting
+from domain.pacing import LaneVerb, Learned, Pace, Waiting
 from domain.ports import (
     Bus,
     Journal,
@@ -121,6 +121,9 @@ class HealingService:
                 continue
             rows = [waiting(one) for one in sorted(messages, key=lambda one: one.id)]
             try:
+                # They may go: a lane that is held has not heard of it.
+                for campaign_id in {one.campaign_id for one in rows if one.campaign_id}:
+                    self._room.lane(connection_id, campaign_id, LaneVerb.RESUME)
                 admission = self._room.admit(self._rules.pace(connection), rows)
             except RoomUnavailable:
                 return count  # The rebuild admits them all.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from domain.campaigns import CampaignStatus
 from domain.connections import ConnectionState
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.events import MessageRequested, RequestMetadata
@@ -283,11 +284,13 @@ class MessageService:
     ) -> SendResult:
         """Send a failed message again, or an `unknown` one that a person has judged not sent.
 
-        Raises NotFound, and Conflict when it is in another state."""
+        Raises NotFound, and Conflict when it is in another state or its campaign was cancelled. A
+        completed campaign is active again."""
         caller.require(Permission.SEND)
 
         def change(work: UnitOfWork, message: Message) -> Message:
             refuse_deleted(work, message.owner_id, message.fan_id)
+            refuse_cancelled(work, message)
             waits_for_person = message.state is State.UNKNOWN and message.wake_after is None
             if message.state is not State.FAILED and not waits_for_person:
                 raise Conflict(
@@ -393,6 +396,18 @@ def kept_of(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> Fan | None:
             break
         fan = work.fans.get(owner_id, fan.merged_into, deleted=True)
     return fan
+
+
+def refuse_cancelled(work: UnitOfWork, message: Message) -> None:
+    """Raise Conflict when the message's campaign ended without it."""
+    if message.campaign_id is None:
+        return
+    status = work.campaigns.reopen(message.campaign_id)
+    if status in {CampaignStatus.CANCELLED, CampaignStatus.FAILED}:
+        raise Conflict(
+            f"its campaign is {status}: send the text as a message of its own",
+            code="campaign_cancelled",
+        )
 
 
 def refuse_deleted(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> None:

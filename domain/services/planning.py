@@ -1,7 +1,7 @@
 """Who would get what of a campaign, and when: its audience, its texts and its promises."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,15 +13,22 @@ from domain.fans import FanId, recipient_id
 from domain.messages import CONTENT_MAX, Draft
 from domain.ports import WaitingRoom
 from domain.repositories import UnitOfWork
+from domain.screening import Screen
 from domain.segments import SegmentId
 from domain.services.bulk_limits import most_of
 from domain.services.promises import Promises
 from domain.services.rules import SendingRules
+from domain.services.screening import screen_of
 from domain.services.segments import segment_of
 from domain.users import OwnerId
 
 SEGMENTS_MAX = 20
 BAD_SHOWN = 1000
+EXCLUDED_SHOWN = 1000
+# Fans of a segment that are looked at together, and how many in a request at all.
+AUDIENCE_BATCH, AUDIENCE_MAX = 5_000, 500_000
+# How far an audience beyond the limit is counted.
+COUNTED_MAX = 10_000
 # Of a campaign that is only imagined.
 SIZE_MAX = 10_000
 
@@ -40,13 +47,68 @@ class Terms:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who would get what. `intervals`: between two messages of each account."""
+    """Who would get what. `excluded`: the first of those left out, and `excluded_by` counts all.
+    `intervals`: between two messages of each account."""
 
     recipients: Sequence[Recipient]
     excluded: Sequence[tuple[FanId, Exclusion]] = ()
+    excluded_by: Mapping[Exclusion, int] = field(default_factory=dict)
     duplicates: int = 0
     promised_at: datetime | None = None
     intervals: Mapping[ConnectionId, timedelta] = field(default_factory=dict)
+
+
+@dataclass
+class Sieve:
+    """Sorts the fans of an audience: who gets which text, and who is left out and why."""
+
+    content: str
+    listed: Collection[FanId]
+    screen: Screen
+    needs_text: bool
+    recipients: list[Recipient] = field(default_factory=list)
+    excluded: list[tuple[FanId, Exclusion]] = field(default_factory=list)
+    excluded_by: Counter[Exclusion] = field(default_factory=Counter)
+    seen: set[FanId] = field(default_factory=set)
+
+    def add(self, work: UnitOfWork, owner_id: OwnerId, fan_ids: Iterable[FanId]) -> None:
+        """Each fan once, in this order."""
+        new = [one for one in dict.fromkeys(fan_ids) if one not in self.seen]
+        self.seen.update(new)
+        found = {one.fan_id: one for one in work.campaigns.candidates(owner_id, new)}
+        for fan_id in new:
+            candidate = found.get(fan_id)
+            text = rendered(self.content, candidate) if candidate else None
+            why = self._why_not(candidate, text)
+            if why is not None:
+                self.excluded_by[why] += 1
+                if len(self.excluded) < COUNTED_MAX:
+                    self.excluded.append((fan_id, why))
+            elif candidate and text is not None and candidate.connection_id:
+                self.recipients.append(Recipient(fan_id, candidate.connection_id, text))
+
+    def _why_not(self, candidate: Candidate | None, text: str | None) -> Exclusion | None:
+        if candidate is None:
+            return Exclusion.UNKNOWN
+        checks = (
+            (candidate.is_deleted, Exclusion.DELETED),
+            (candidate.fan_id in self.listed, Exclusion.LISTED),
+            (not candidate.is_linked, Exclusion.NOT_LINKED),
+            (candidate.is_disconnected, Exclusion.DISCONNECTED),
+        )
+        return next((why for holds, why in checks if holds), None) or self._unfit(text)
+
+    def _unfit(self, text: str | None) -> Exclusion | None:
+        if text is None:
+            return Exclusion.NO_NAME
+        if len(text) > CONTENT_MAX:
+            return Exclusion.TOO_LONG
+        if self.needs_text and not text.strip():
+            return Exclusion.EMPTY
+        # The text as it was written has been looked through.
+        if text != self.content and self.screen.found(text):
+            return Exclusion.BANNED
+        return None
 
 
 class Planner:
@@ -69,25 +131,33 @@ class Planner:
         """The audience as it is now. Strict: whoever was named one by one must be reachable.
 
         Raises Invalid naming every bad recipient, too many of them, or nobody at all."""
-        asked, duplicates = self._asked(work, owner_id, terms.audience)
-        listed = self._listed(work, owner_id, terms.audience)
-        found = {one.fan_id: one for one in work.campaigns.candidates(owner_id, asked)}
-        explicit = set(terms.audience.recipient_ids)
-        recipients: list[Recipient] = []
-        excluded: list[tuple[FanId, Exclusion]] = []
-        for fan_id in asked:
-            candidate = found.get(fan_id)
-            text = rendered(terms.draft.content, candidate) if candidate else None
-            why = _why_not(candidate, text, is_listed=fan_id in listed)
-            if why is None and candidate and text is not None and candidate.connection_id:
-                recipients.append(Recipient(fan_id, candidate.connection_id, text))
-            elif why is not None:
-                excluded.append((fan_id, why))
-        self._refuse(excluded if strict else (), explicit, len(recipients))
+        audience, draft = terms.audience, terms.draft
+        segments = len(audience.segment_ids) + len(audience.exclude_segment_ids)
+        if segments > SEGMENTS_MAX:
+            raise Invalid(FieldProblem("segmentIds", f"use at most {SEGMENTS_MAX}"))
+        if not audience.recipient_ids and not audience.segment_ids:
+            raise Invalid(FieldProblem("recipientIds", "name at least one fan or segment"))
+        sieve = Sieve(
+            draft.content,
+            self._listed(work, owner_id, audience),
+            screen_of(work, owner_id),
+            needs_text=not draft.attachments,
+        )
+        kept = work.fans.kept(owner_id, audience.recipient_ids)
+        named = [kept.get(one, one) for one in audience.recipient_ids]
+        sieve.add(work, owner_id, named)
+        if strict:
+            _refuse_bad(sieve.excluded)
+        for fan_ids in self._of_segments(work, owner_id, audience.segment_ids):
+            sieve.add(work, owner_id, fan_ids)
+            if len(sieve.recipients) > max(COUNTED_MAX, self._max_recipients):
+                break
+        self._refuse_size(len(sieve.recipients))
         return replace(
-            self._timed(work, recipients, terms, now),
-            excluded=excluded,
-            duplicates=duplicates,
+            self._timed(work, sieve.recipients, terms, now),
+            excluded=sieve.excluded[:EXCLUDED_SHOWN],
+            excluded_by=sieve.excluded_by,
+            duplicates=len(named) - len(set(named)),
         )
 
     def imagine(
@@ -111,51 +181,31 @@ class Planner:
 
     # The audience
 
-    def _asked(
-        self, work: UnitOfWork, owner_id: OwnerId, audience: Audience
-    ) -> tuple[Sequence[FanId], int]:
-        """Each fan once, in the order asked, and how many were named twice."""
-        if len(audience.segment_ids) + len(audience.exclude_segment_ids) > SEGMENTS_MAX:
-            raise Invalid(FieldProblem("segmentIds", f"use at most {SEGMENTS_MAX}"))
-        named = list(audience.recipient_ids)
-        for segment_id in audience.segment_ids:
-            named += self._of_segment(work, owner_id, segment_id, len(named))
-        once = list(dict.fromkeys(named))
-        if not once:
-            raise Invalid(FieldProblem("recipientIds", "name at least one fan or segment"))
-        return once, len(audience.recipient_ids) - len(set(audience.recipient_ids))
-
-    def _of_segment(
-        self, work: UnitOfWork, owner_id: OwnerId, segment_id: int, so_far: int
-    ) -> Sequence[FanId]:
-        segment = segment_of(work, owner_id, SegmentId(segment_id))
-        # Some may be left out again; far beyond the limit nobody needs to be counted.
-        most = 2 * self._max_recipients + so_far + 1000
-        return work.fans.ids(owner_id, (segment.filter,), FanId(0), most)
+    def _of_segments(
+        self, work: UnitOfWork, owner_id: OwnerId, segment_ids: Sequence[int]
+    ) -> Iterator[Sequence[FanId]]:
+        looked_at = 0
+        for segment in [segment_of(work, owner_id, SegmentId(one)) for one in segment_ids]:
+            after = FanId(0)
+            while ids := work.fans.ids(owner_id, (segment.filter,), after, AUDIENCE_BATCH):
+                looked_at += len(ids)
+                if looked_at > AUDIENCE_MAX:
+                    remedy = f"they hold more than {AUDIENCE_MAX} fans: narrow them"
+                    raise Invalid(FieldProblem("segmentIds", remedy), code="audience_too_large")
+                yield ids
+                after = ids[-1]
 
     def _listed(self, work: UnitOfWork, owner_id: OwnerId, audience: Audience) -> frozenset[FanId]:
-        listed = set(audience.exclude_ids)
-        for segment_id in audience.exclude_segment_ids:
-            segment = segment_of(work, owner_id, SegmentId(segment_id))
-            after = FanId(0)
-            while ids := work.fans.ids(owner_id, (segment.filter,), after, 10_000):
-                listed.update(ids)
-                after = ids[-1]
+        kept = work.fans.kept(owner_id, audience.exclude_ids)
+        listed = {kept.get(one, one) for one in audience.exclude_ids}
+        for fan_ids in self._of_segments(work, owner_id, audience.exclude_segment_ids):
+            listed.update(fan_ids)
         return frozenset(listed)
 
-    def _refuse(
-        self, excluded: Sequence[tuple[FanId, Exclusion]], explicit: set[FanId], count: int
-    ) -> None:
-        """Whoever was named one by one must be reachable; of a segment the others are left out."""
-        bad = [
-            FieldProblem("recipientIds", f"{recipient_id(fan_id)}: {why}")
-            for fan_id, why in excluded
-            if fan_id in explicit and why is not Exclusion.LISTED
-        ]
-        if bad:
-            raise Invalid(*bad[:BAD_SHOWN], code="bad_recipients")
+    def _refuse_size(self, count: int) -> None:
         if count > self._max_recipients:
-            problem = f"{count} recipients: at most {self._max_recipients}"
+            many = f"more than {COUNTED_MAX}" if count > COUNTED_MAX else f"{count}"
+            problem = f"{many} recipients: at most {self._max_recipients}"
             raise Invalid(FieldProblem("recipientIds", problem), code="too_many_recipients")
         if not count:
             raise Invalid(FieldProblem("recipientIds", "nobody is left to write to"))
@@ -265,15 +315,12 @@ def _held(
     return {fan_id: at for fan_id, at in free.items() if at is not None and at > start}
 
 
-def _why_not(candidate: Candidate | None, text: str | None, *, is_listed: bool) -> Exclusion | None:
-    if candidate is None:
-        return Exclusion.UNKNOWN
-    checks = (
-        (candidate.is_deleted, Exclusion.DELETED),
-        (is_listed, Exclusion.LISTED),
-        (not candidate.is_linked, Exclusion.NOT_LINKED),
-        (candidate.is_disconnected, Exclusion.DISCONNECTED),
-        (text is None, Exclusion.NO_NAME),
-        (text is not None and len(text) > CONTENT_MAX, Exclusion.TOO_LONG),
-    )
-    return next((why for holds, why in checks if holds), None)
+def _refuse_bad(excluded: Sequence[tuple[FanId, Exclusion]]) -> None:
+    """Whoever was named one by one must be reachable; of a segment the others are left out."""
+    bad = [
+        FieldProblem("recipientIds", f"{recipient_id(fan_id)}: {why}")
+        for fan_id, why in excluded
+        if why is not Exclusion.LISTED
+    ]
+    if bad:
+        raise Invalid(*bad[:BAD_SHOWN], code="bad_recipients")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.repositories import OpenUnitOfWork, UnitOfWork
-from domain.screening import DEFAULT_WORDS, check_text, checked_words
+from domain.screening import DEFAULT_WORDS, Screen, check_text, checked_words
 from domain.users import Caller, OwnerId, Permission
 
 
@@ -18,8 +18,17 @@ class BannedWords:
 
 def screen(work: UnitOfWork, owner_id: OwnerId, text: str, field: str = "content") -> None:
     """Raise Invalid naming every banned word of the owner's in the text of that field."""
+    check_text(text, _words(work, owner_id), field)
+
+
+def screen_of(work: UnitOfWork, owner_id: OwnerId) -> Screen:
+    """The owner's banned words, ready to look through many texts."""
+    return Screen(_words(work, owner_id))
+
+
+def _words(work: UnitOfWork, owner_id: OwnerId) -> Sequence[str]:
     words = work.banned_words.of(owner_id)
-    check_text(text, DEFAULT_WORDS if words is None else words, field)
+    return DEFAULT_WORDS if words is None else words
 
 
 class ScreeningService:

@@ -21,6 +21,7 @@ from domain.bulk_limits import (
 from domain.errors import Invalid
 
 PARIS = Hours(time(9), time(21), "Europe/Paris")
+GAP = Hours(time(2, 30), time(3, 10), "Europe/Paris")
 NIGHT = Hours(time(22), time(6), "Europe/Paris")
 
 
@@ -41,6 +42,8 @@ def at(text: str) -> datetime:
         (NIGHT, "2025-03-30T00:00+01:00", "2025-03-30T06:00+02:00", True),
         (NIGHT, "2025-10-26T00:00+02:00", "2025-10-26T06:00+01:00", True),
         (PARIS, "2025-03-29T22:00+01:00", "2025-03-30T09:00+02:00", False),
+        # From 2:30 to 3:10 on the day on which the clock goes from 2 to 3: not that day.
+        (GAP, "2025-03-29T12:00+01:00", "2025-03-31T02:30+02:00", False),
     ],
 )
 def test_hours_open_and_close(hours: Hours, now: str, until: str, *, is_open: bool) -> None:
@@ -182,3 +185,5 @@ def test_what_is_wrong_with_limits_is_named() -> None:
     with pytest.raises(Invalid) as refusal:
         read_hours({"from": "9 am", "to": "25:00", "timeZone": "Mars"})
     assert len(refusal.value.problems) == 3
+    with pytest.raises(Invalid):
+        read_hours({"from": "09:00:10", "to": "10:00", "timeZone": "UTC"})

@@ -4,11 +4,26 @@ one; what is left to do is told by recipients without a message, never by a curs
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, null, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Row,
+    ScalarSelect,
+    any_,
+    bindparam,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -21,6 +36,7 @@ from domain.campaigns import (
     Progress,
     Recipient,
     Standing,
+    Unwritten,
 )
 from domain.campaigns import CampaignStatus as C  # as the domain calls it
 from domain.connections import ConnectionId
@@ -58,6 +74,7 @@ PAGE = """
 OPEN = sql(
     "SELECT status FROM campaigns WHERE id = :id AND status IN ('active', 'paused') FOR SHARE"
 )
+STATUS = sql("SELECT status FROM campaigns WHERE id = :id FOR SHARE")
 NEXT = sql(
     """
     SELECT r.position, r.connection_id FROM campaign_recipients r
@@ -115,13 +132,21 @@ CANCEL = sql(
     FROM waiting WHERE m.id = waiting.id
     """
 )
+# Of fans that are there, or were merged into one that is.
 REQUEUE = sql(
     """
-    WITH failed AS (
-      SELECT m.id FROM messages m JOIN fans f ON f.id = m.fan_id
-      WHERE m.campaign_id = :id AND m.state = 'failed' AND f.deleted_at IS NULL
-        AND f.platform_user_id IS NOT NULL
-      ORDER BY m.id FOR NO KEY UPDATE OF m
+    WITH RECURSIVE way AS (
+      SELECT m.id AS message_id, f.merged_into, f.deleted_at, 0 AS steps
+      FROM messages m JOIN fans f ON f.id = m.fan_id AND f.platform_user_id IS NOT NULL
+      WHERE m.campaign_id = :id AND m.state = 'failed'
+      UNION ALL
+      SELECT way.message_id, f.merged_into, f.deleted_at, steps + 1
+      FROM way JOIN fans f ON f.id = way.merged_into WHERE steps < 20
+    ), failed AS (
+      SELECT m.id FROM messages m
+      WHERE m.state = 'failed' AND m.id IN (
+        SELECT message_id FROM way WHERE merged_into IS NULL AND deleted_at IS NULL)
+      ORDER BY m.id FOR NO KEY UPDATE
     )
     UPDATE messages m SET state = 'queued', failed_at = NULL, failures = 0, error_code = NULL,
       error_detail = NULL, delay = 'retry', admitted_at = NULL, wake_tries = 0,
@@ -160,6 +185,7 @@ COUNTS = """
       count(*) FILTER (WHERE m.state = 'sending') AS sending,
       count(*) FILTER (WHERE m.state = 'failed') AS failed,
       count(*) FILTER (WHERE m.state = 'unknown') AS unknown,
+      count(*) FILTER (WHERE m.state = 'unknown' AND m.wake_after IS NULL) AS unproven,
       count(*) FILTER (WHERE m.state IN ('cancelled', 'unsent')) AS cancelled,
       count(*) FILTER (WHERE m.purchased_at IS NOT NULL) AS purchased,
       count(*) AS written
@@ -169,6 +195,14 @@ MONEY = """
       coalesce(sum(t.net_cents), 0)::bigint AS net_cents
     FROM transactions t JOIN messages m ON m.id = t.message_id
     WHERE m.campaign_id = :id AND t.reversed_at IS NULL"""
+# Those of which something changed since they were counted.
+STALE = sql(
+    """
+    SELECT k.id FROM campaigns k
+    WHERE k.id = ANY(:ids) AND (k.counted_at IS NULL OR k.counts IS NULL OR EXISTS (
+      SELECT FROM messages m WHERE m.campaign_id = k.id AND m.changed >= k.counted_to))
+    """
+)
 PROGRESS = sql(f"SELECT * FROM ({COUNTS}) AS counts CROSS JOIN ({MONEY}) AS money")  # noqa: S608  # constants of ours
 
 
@@ -192,7 +226,12 @@ class SqlCampaignRepository:
                 ConnectionRow.state,
             )
             .outerjoin(ConnectionRow, ConnectionRow.id == FanRow.connection_id)
-            .where(FanRow.user_id == owner_id, FanRow.id.in_(fan_ids), FanRow.erased_at.is_(None))
+            .where(
+                FanRow.user_id == owner_id,
+                # One value, however many: a statement takes 65,535 of them.
+                FanRow.id == any_(bindparam("fan_ids", list(fan_ids), type_=ARRAY(BigInteger))),
+                FanRow.erased_at.is_(None),
+            )
             .order_by(FanRow.id)
         )
         return [
@@ -300,6 +339,29 @@ class SqlCampaignRepository:
         )
         return self._campaign_of(row) if row else None
 
+    def lock_due(self, campaign_id: CampaignId) -> Campaign | None:
+        row = self._session.scalar(
+            select(CampaignRow)
+            .where(
+                CampaignRow.id == campaign_id,
+                CampaignRow.status == C.SCHEDULED.value,
+                CampaignRow.scheduled_at <= func.now(),
+            )
+            .with_for_update(key_share=True)
+        )
+        return _uncounted(row) if row else None
+
+    def reopen(self, campaign_id: CampaignId) -> CampaignStatus:
+        found = (CampaignRow.id == campaign_id, CampaignRow.status == C.COMPLETED.value)
+        while True:
+            # Shared otherwise, so that no claim and no page waits for it.
+            if self._session.scalar(select(CampaignRow.id).where(*found).with_for_update()):
+                self.set_status(campaign_id, C.ACTIVE)
+                return C.ACTIVE
+            status = self._session.scalars(STATUS, {"id": campaign_id}).one()
+            if status != C.COMPLETED:
+                return CampaignStatus(status)
+
     def standing(self, campaign_id: CampaignId) -> Standing:
         row = self._session.execute(
             select(CampaignRow.status, CampaignRow.reason, CampaignRow.held_until).where(
@@ -324,7 +386,11 @@ class SqlCampaignRepository:
             found = found.where(CampaignRow.id < last)
         rows = self._session.scalars(found.order_by(CampaignRow.id.desc()).limit(limit + 1)).all()
         more = write_cursor("campaigns", rows[limit - 1].id) if len(rows) > limit else None
-        campaigns = [self._campaign_of(row) for row in rows[:limit]]
+        stale = set(self._session.scalars(STALE, {"ids": [row.id for row in rows[:limit]]}))
+        campaigns = [
+            self._campaign_of(row) if row.id in stale else _campaign_of(row, row.counts or {})
+            for row in rows[:limit]
+        ]
         return Page(campaigns, min(total, TOTAL_MAX), total > TOTAL_MAX, more)
 
     def recipients(
@@ -333,10 +399,18 @@ class SqlCampaignRepository:
         campaign_id: CampaignId,
         limit: int,
         cursor: str | None,
-        state: State | None = None,
+        state: State | Unwritten | None = None,
     ) -> Page[Delivery]:
+        status = case(
+            (MessageRow.id.is_not(None), MessageRow.state),
+            (CampaignRow.fanned_out_at.is_not(None), Unwritten.GONE.value),
+            (CampaignRow.status.in_([C.ACTIVE, C.PAUSED]), Unwritten.WAITING.value),
+            else_=State.CANCELLED.value,
+        )
         found = (
-            select(CampaignRecipientRow, FanRow.name, FanRow.handle, MessageRow)
+            select(
+                CampaignRecipientRow, FanRow.name, FanRow.handle, MessageRow, status.label("status")
+            )
             .join(CampaignRow, CampaignRow.id == CampaignRecipientRow.campaign_id)
             .join(FanRow, FanRow.id == CampaignRecipientRow.fan_id)
             .outerjoin(
@@ -347,7 +421,7 @@ class SqlCampaignRepository:
             .where(CampaignRecipientRow.campaign_id == campaign_id, CampaignRow.user_id == owner_id)
         )
         if state is not None:
-            found = found.where(MessageRow.state == state.value)
+            found = found.where(status == state.value)
         total = self._count(found)
         if cursor is not None:
             [last] = read_cursor(cursor, "recipients", whole)
@@ -404,10 +478,35 @@ class SqlCampaignRepository:
         return Written(_waiting(going, campaign_id), following[-1].position)
 
     def wait(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
-        self._set(campaign_id, wake_after=func.now() + wake_in, reason=reason)
+        is_active = CampaignRow.status == C.ACTIVE.value
+        self._set(
+            campaign_id,
+            wake_after=func.now() + wake_in,
+            reason=case((is_active, reason), else_=CampaignRow.reason),
+        )
+
+    def tried(self, campaign_id: CampaignId, wake_in: timedelta, reason: str) -> None:
+        self.wait(campaign_id, wake_in, reason)
+        self._set(campaign_id, wake_tries=CampaignRow.wake_tries + 1)
 
     def fanned_out(self, campaign_id: CampaignId) -> None:
-        self._set(campaign_id, fanned_out_at=func.now(), wake_after=None, wake_tries=0, reason=None)
+        # One that paused itself says why until somebody resumes it.
+        is_active = CampaignRow.status == C.ACTIVE.value
+        changed(
+            self._session,
+            update(CampaignRow)
+            .where(
+                CampaignRow.id == campaign_id,
+                CampaignRow.status.in_([C.ACTIVE.value, C.PAUSED.value]),
+            )
+            .values(
+                fanned_out_at=func.now(),
+                wake_after=None,
+                wake_tries=0,
+                counted_at=None,  # Nothing of it may be left that would have it counted.
+                reason=case((is_active, None), else_=CampaignRow.reason),
+            ),
+        )
 
     def set_status(
         self, campaign_id: CampaignId, status: CampaignStatus, reason: str | None = None
@@ -417,7 +516,7 @@ class SqlCampaignRepository:
         if status in {C.COMPLETED, C.CANCELLED, C.FAILED}:
             values |= {"completed_at": func.now(), "wake_after": None}
         if status is C.ACTIVE:
-            values |= {"completed_at": None}
+            values |= {"completed_at": None, "counted_at": None}
         self._set(campaign_id, **values)
         subject_changed(self._session, "campaign_id", campaign_id)
 
@@ -435,7 +534,7 @@ class SqlCampaignRepository:
             .limit(limit)
             .with_for_update(key_share=True, skip_locked=True)
         ).all()
-        return [self._campaign_of(row) for row in rows]
+        return [_uncounted(row) for row in rows]
 
     def turn(self, campaign_id: CampaignId, until: datetime, *, is_open: bool) -> None:
         self._set(
@@ -444,8 +543,8 @@ class SqlCampaignRepository:
             held_until=None if is_open else until,
         )
 
-    def forgive(self, campaign_id: CampaignId, failed: int) -> None:
-        self._set(campaign_id, forgiven=failed, open_until=None, held_until=None)
+    def forgive(self, campaign_id: CampaignId) -> None:
+        self._set(campaign_id, forgiven=_failed(campaign_id))
 
     def cancel_queued(self, campaign_id: CampaignId) -> int:
         self._session.execute(sql(f"SET LOCAL statement_timeout = {WHOLE_MS}"))
@@ -454,6 +553,8 @@ class SqlCampaignRepository:
     def requeue_failed(self, campaign_id: CampaignId, wake_in: timedelta) -> Written:
         self._session.execute(sql(f"SET LOCAL statement_timeout = {WHOLE_MS}"))
         rows = self._session.execute(REQUEUE, {"id": campaign_id, "wake_in": wake_in}).all()
+        # What fails again counts again.
+        self._set(campaign_id, forgiven=func.least(CampaignRow.forgiven, _failed(campaign_id)))
         return Written(_waiting(rows, campaign_id), None)
 
     def waiting_on(self, campaign_id: CampaignId) -> Sequence[WaitingOn]:
@@ -497,10 +598,10 @@ class SqlCampaignRepository:
         rows = self._session.scalars(
             update(CampaignRow)
             .where(CampaignRow.id.in_(due))
-            .values(wake_after=func.now() + ANNOUNCED, wake_tries=CampaignRow.wake_tries + 1)
+            .values(wake_after=func.now() + ANNOUNCED)
             .returning(CampaignRow)
         ).all()
-        return [self._campaign_of(row) for row in rows]
+        return [_uncounted(row) for row in rows]
 
     def changed(self, limit: int, since: timedelta) -> Sequence[CampaignId]:
         asked = {"limit": limit, "since": since, "kept": COUNTED_FOR}
@@ -508,14 +609,18 @@ class SqlCampaignRepository:
 
     def count(self, campaign_id: CampaignId) -> Campaign | None:
         mark = self._session.scalar(sql(f"SELECT {MARK}"))  # a constant of ours
-        campaign = self.by_id(campaign_id)
-        if campaign is not None:
-            self._set(
-                campaign_id,
-                metrics=metrics_of(campaign.progress),
-                counted_to=mark,
-                counted_at=func.now(),
-            )
+        row = self._session.get(CampaignRow, campaign_id, populate_existing=True)
+        if row is None:
+            return None
+        counts = self._counts(campaign_id)
+        campaign = _campaign_of(row, counts)
+        self._set(
+            campaign_id,
+            metrics=metrics_of(campaign.progress),
+            counts=counts,
+            counted_to=mark,
+            counted_at=func.now(),
+        )
         return campaign
 
     def _set(self, campaign_id: CampaignId, **values: Any) -> None:
@@ -523,48 +628,71 @@ class SqlCampaignRepository:
             self._session, update(CampaignRow).where(CampaignRow.id == campaign_id).values(**values)
         )
 
+    def _counts(self, campaign_id: int) -> dict[str, int]:
+        counts = self._session.execute(PROGRESS, {"id": campaign_id}).one()
+        return dict(counts._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
+
     def _campaign_of(self, row: CampaignRow) -> Campaign:
-        counts = self._session.execute(PROGRESS, {"id": row.id}).one()
-        named = dict(counts._mapping)  # noqa: SLF001  # SQLAlchemy's public name for it
-        missing = row.total - named.pop("written")
-        if row.fanned_out_at is not None:
-            named["gone"] = missing
-        elif row.status in {"scheduled", "active", "paused"}:
-            named["unwritten"] = missing
-        else:  # It ended before they were written.
-            named["cancelled"] += missing
-        progress = Progress(total=row.total, **named)
-        template = row.template
-        return Campaign(
-            id=CampaignId(row.id),
-            public_id=row.public_id,
-            owner_id=OwnerId(row.user_id),
-            actor_id=None if row.actor_id is None else UserId(row.actor_id),
-            name=row.name,
-            status=CampaignStatus(row.status),
-            content=template.get("content", ""),
-            media_urls=tuple(template.get("mediaUrls", ())),
-            price_cents=row.price_cents,
-            priority=row.priority,
-            metadata=row.metadata_,
-            audience=row.target_audience,
-            metrics=row.metrics,
-            total=row.total,
-            created_at=row.created_at,
-            promised_at=row.promised_at,
-            started_at=row.started_at,
-            completed_at=row.completed_at,
-            fanned_out_at=row.fanned_out_at,
-            reason=row.reason,
-            version=row.version,
-            wake_tries=row.wake_tries,
-            scheduled_at=row.scheduled_at,
-            failure_percent=row.failure_percent,
-            forgiven=row.forgiven,
-            hours=read_hours(row.hours) if row.hours else None,
-            held_until=row.held_until,
-            progress=progress,
-        )
+        return _campaign_of(row, self._counts(row.id))
+
+
+def _failed(campaign_id: CampaignId) -> ScalarSelect[int]:
+    return (
+        select(func.count())
+        .where(MessageRow.campaign_id == campaign_id, MessageRow.state == State.FAILED.value)
+        .scalar_subquery()
+    )
+
+
+def _progress(row: CampaignRow, counts: Mapping[str, int]) -> Progress:
+    """Counted messages, and what the recipients are who have none."""
+    named = dict(counts)
+    missing = row.total - named.pop("written")
+    if row.fanned_out_at is not None:
+        named["gone"] = missing
+    elif row.status in {"scheduled", "active", "paused"}:
+        named["unwritten"] = missing
+    else:  # It ended before they were written.
+        named["cancelled"] += missing
+    return Progress(total=row.total, **named)
+
+
+def _campaign_of(row: CampaignRow, counts: Mapping[str, int]) -> Campaign:
+    return replace(_uncounted(row), progress=_progress(row, counts))
+
+
+def _uncounted(row: CampaignRow) -> Campaign:
+    """Without its progress, for who does not look at it."""
+    template = row.template
+    return Campaign(
+        id=CampaignId(row.id),
+        public_id=row.public_id,
+        owner_id=OwnerId(row.user_id),
+        actor_id=None if row.actor_id is None else UserId(row.actor_id),
+        name=row.name,
+        status=CampaignStatus(row.status),
+        content=template.get("content", ""),
+        media_urls=tuple(template.get("mediaUrls", ())),
+        price_cents=row.price_cents,
+        priority=row.priority,
+        metadata=row.metadata_,
+        audience=row.target_audience,
+        metrics=row.metrics,
+        total=row.total,
+        created_at=row.created_at,
+        promised_at=row.promised_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        fanned_out_at=row.fanned_out_at,
+        reason=row.reason,
+        version=row.version,
+        wake_tries=row.wake_tries,
+        scheduled_at=row.scheduled_at,
+        failure_percent=row.failure_percent,
+        forgiven=row.forgiven,
+        hours=read_hours(row.hours) if row.hours else None,
+        held_until=row.held_until,
+    )
 
 
 def metrics_of(progress: Progress) -> dict[str, int]:
@@ -596,7 +724,7 @@ def _delivery_of(row: Any) -> Delivery:
         handle=row.handle,
         text=recipient.text,
         message_id=message and message.public_id,
-        state=State(message.state) if message else None,
+        status=Unwritten(row.status) if row.status in set(Unwritten) else State(row.status),
         promised_at=message.promised_at if message else recipient.promised_at,
         estimated_send_at=message and message.estimated_send_at,
         delay=message and message.delay,

@@ -103,6 +103,14 @@ RECORD = sql(
         )
     ),
 )
+# Whether its campaign ended without it. Shared and before the message, as in the claim: whoever
+# cancels has cancelled what was queued of it, or is waited for.
+CAMPAIGN_OVER = sql(
+    """
+    SELECT k.status IN ('cancelled', 'failed') AS is_over FROM campaigns k
+    WHERE k.id = (SELECT campaign_id FROM messages WHERE id = :id) FOR SHARE OF k
+    """
+)
 # Whether the fan was deleted, or the one it was merged into. Locked, and before the message as
 # everybody does: who deletes a fan has either cancelled what was queued of it, or is waited for.
 FAN_GONE = sql(

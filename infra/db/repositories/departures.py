@@ -24,10 +24,14 @@ QUEUED_ON = sql(
 )
 CANCEL = sql(
     """
-    UPDATE messages SET state = 'cancelled', lease_until = NULL, wake_after = NULL,
+    WITH waiting AS (
+      SELECT id FROM messages WHERE fan_id = ANY(:fans) AND state = 'queued'
+      ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE messages m SET state = 'cancelled', lease_until = NULL, wake_after = NULL,
       error_code = NULL, error_detail = NULL
-    WHERE fan_id = ANY(:fans) AND state = 'queued'
-    RETURNING id, connection_id, priority, campaign_id
+    FROM waiting WHERE m.id = waiting.id
+    RETURNING m.id, m.connection_id, m.priority, m.campaign_id
     """
 )
 IN_FLIGHT = sql(

@@ -44,6 +44,18 @@ SET_TAGS = sql(
     WHERE f.id = given.id AND f.user_id = :owner
     """
 )
+KEPT = sql(
+    """
+    WITH RECURSIVE way AS (
+      SELECT id AS first, id, merged_into, 0 AS steps FROM fans
+      WHERE user_id = :owner AND id = ANY(:ids) AND merged_into IS NOT NULL
+      UNION ALL
+      SELECT way.first, f.id, f.merged_into, steps + 1
+      FROM way JOIN fans f ON f.id = way.merged_into WHERE steps < 20
+    )
+    SELECT first, id FROM way WHERE merged_into IS NULL
+    """
+)
 TAG_COUNTS = sql(
     """
     WITH newest AS (
@@ -166,6 +178,12 @@ class SqlFanRepository:
             .limit(limit)
         )
         return [FanId(one) for one in found]
+
+    def kept(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Mapping[FanId, FanId]:
+        if not fan_ids:
+            return {}
+        rows = self._session.execute(KEPT, {"owner": owner_id, "ids": list(fan_ids)})
+        return {FanId(row.first): FanId(row.id) for row in rows}
 
     def tag_counts(self, owner_id: OwnerId, limit: int) -> TagCounts:
         counted, is_capped = self.count(owner_id, ())

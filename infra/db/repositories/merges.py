@@ -100,6 +100,35 @@ FAMILY = sql(
     ) SELECT id FROM family ORDER BY id
     """
 )
+# Of a campaign a fan has one message.
+NO_TWIN = """(m.campaign_id IS NULL OR NOT EXISTS (SELECT FROM messages twin
+      WHERE twin.campaign_id = m.campaign_id AND twin.fan_id = :merged))"""
+# Whoever waits to be written to is written to as the fan that is kept, unless that one is in the
+# audience itself.
+TAKE_RECIPIENTS = sql(
+    """
+    UPDATE campaign_recipients r SET fan_id = :kept
+    WHERE fan_id = :merged
+      AND NOT EXISTS (SELECT FROM campaign_recipients o
+        WHERE o.campaign_id = r.campaign_id AND o.fan_id = :kept)
+      AND NOT EXISTS (SELECT FROM messages m
+        WHERE m.campaign_id = r.campaign_id AND m.fan_id IN (:kept, :merged))
+    RETURNING campaign_id
+    """
+)
+# After the messages: those not written yet, and those whose message went along.
+RETURN_RECIPIENTS = sql(
+    """
+    UPDATE campaign_recipients r SET fan_id = :merged
+    WHERE fan_id = :kept
+      AND NOT EXISTS (SELECT FROM campaign_recipients o
+        WHERE o.campaign_id = r.campaign_id AND o.fan_id = :merged)
+      AND NOT EXISTS (SELECT FROM messages m
+        WHERE m.campaign_id = r.campaign_id AND m.fan_id = :kept)
+      AND (campaign_id = ANY(:ids) OR EXISTS (SELECT FROM messages m
+        WHERE m.campaign_id = r.campaign_id AND m.fan_id = :merged))
+    """
+)
 ON_LINK = "fan_id = :kept AND connection_id = :connection"
 FOLLOW_CONVERSATION = sql(
     f"""
@@ -108,11 +137,18 @@ FOLLOW_CONVERSATION = sql(
         WHERE fan_id = :merged AND connection_id = :connection)
     """  # noqa: S608  # a constant of ours
 )
+FOLLOW_TALK = sql(
+    f"""
+    UPDATE messages m SET fan_id = :merged FROM conversations c
+    WHERE m.fan_id = :kept AND c.id = m.conversation_id AND c.id = ANY(:ids)
+      AND c.fan_id = :merged AND {NO_TWIN}
+    """  # noqa: S608
+)
 FOLLOW_MESSAGES = sql(
     f"""
-    UPDATE messages SET fan_id = :merged, conversation_id = (SELECT id FROM conversations
+    UPDATE messages m SET fan_id = :merged, conversation_id = (SELECT id FROM conversations
       WHERE fan_id = :merged AND connection_id = :connection)
-    WHERE {ON_LINK} AND created_at >= :at
+    WHERE {ON_LINK} AND created_at >= :at AND {NO_TWIN}
     """  # noqa: S608
 )
 FOLLOW_MONEY = sql(
@@ -200,7 +236,9 @@ class SqlMergeRepository:
         transactions = self._session.scalars(
             sql("UPDATE transactions SET fan_id = :kept WHERE fan_id = :merged RETURNING id"), two
         )
+        recipients = self._session.scalars(TAKE_RECIPIENTS, two)
         return {
+            "recipients": sorted(recipients),
             "conversations": conversations,
             "joined": joined,
             "transactions": sorted(transactions),
@@ -214,12 +252,7 @@ class SqlMergeRepository:
             **two,
         )
         # What was said in them since was said with the merged fan.
-        self._run(
-            "UPDATE messages m SET fan_id = :merged FROM conversations c WHERE m.fan_id = :kept"
-            " AND c.id = m.conversation_id AND c.id = ANY(:ids) AND c.fan_id = :merged",
-            ids=merge.moved["conversations"],
-            **two,
-        )
+        self._session.execute(FOLLOW_TALK, {**two, "ids": merge.moved["conversations"]})
         theirs = family(self._session, merge.merged_id)
         for one in merge.moved["joined"]:
             values = {**one, "owner": merge.owner_id, "merged": merge.merged_id}
@@ -240,6 +273,8 @@ class SqlMergeRepository:
             place = {**two, "connection": merge.kept_after["connection_id"], "at": merge.at}
             for statement in (FOLLOW_CONVERSATION, FOLLOW_MESSAGES, FOLLOW_MONEY):
                 self._session.execute(statement, place)
+        recipients = merge.moved.get("recipients", [])
+        self._session.execute(RETURN_RECIPIENTS, {**two, "ids": recipients})
         touched = self._session.scalars(
             sql("SELECT id FROM conversations WHERE fan_id IN (:kept, :merged) ORDER BY id"), two
         )

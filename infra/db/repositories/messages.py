@@ -33,7 +33,7 @@ from domain.messages import (
 from domain.repositories import Result, StatusCounts
 from domain.users import OwnerId
 from infra.cipher import Cipher
-from infra.db.repositories.delivery import CLAIM, FAN_GONE, OPEN_ATTEMPT, RECORD
+from infra.db.repositories.delivery import CAMPAIGN_OVER, CLAIM, FAN_GONE, OPEN_ATTEMPT, RECORD
 from infra.db.repositories.doubles import claim_id, take_over
 from infra.db.repositories.raising import message_stands
 from infra.db.repositories.rows import (
@@ -196,11 +196,13 @@ class SqlMessageRepository:
 
     def _landing(self, message_id: MessageId, state: State) -> State:
         """The one place where a message that would wait to be sent again is cancelled instead,
-        since its fan was deleted."""
+        since its fan was deleted, or its campaign cancelled."""
         if state is not State.QUEUED:
             return state
-        gone = self._session.scalars(FAN_GONE, {"id": message_id}).all()
-        return State.CANCELLED if any(gone) else state
+        asked = {"id": message_id}
+        gone = self._session.scalars(FAN_GONE, asked).all()
+        over = self._session.scalars(CAMPAIGN_OVER, asked).all()
+        return State.CANCELLED if any((*gone, *over)) else state
 
     def _fence(self, claim: Claim) -> tuple[Any, ...]:
         return (

@@ -11,7 +11,7 @@ from domain.connections import ConnectionId
 from domain.messages import MessageId, State
 from domain.purchases import Payment, Priced, Purchase
 from domain.repositories import KnownFan
-from infra.db.repositories.rows import changed
+from infra.db.repositories.rows import changed, money_moved
 from infra.db.tables import MessageRow, PurchaseRow, TransactionRow
 
 REACHED = tuple(
@@ -116,6 +116,8 @@ class SqlPurchaseRepository:
         )
 
     def set_paid(self, transaction_id: int, message_id: MessageId | None) -> None:
+        paid_before = select(TransactionRow.message_id).where(TransactionRow.id == transaction_id)
+        money_moved(self._session, [message_id, self._session.scalar(paid_before)])
         changed(
             self._session,
             update(TransactionRow)

@@ -1,9 +1,9 @@
 """Rows as domain values, and what several repositories ask of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, Row, Select, select
+from sqlalchemy import CursorResult, Executable, Row, Select, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
@@ -166,6 +166,17 @@ def queued_in_order(message_ids: Sequence[int]) -> Select[Any]:
         .order_by(MessageRow.id)
         .with_for_update(key_share=True)
     )
+
+
+def money_moved(session: Session, message_ids: Iterable[int | None]) -> None:
+    """Mark messages as changed by what is paid for them, so that their campaign is counted."""
+    ids = sorted({one for one in message_ids if one is not None})
+    if ids:
+        session.execute(
+            update(MessageRow)
+            .where(MessageRow.id.in_(ids), MessageRow.campaign_id.is_not(None))
+            .values(changed=MessageRow.changed)
+        )
 
 
 def changed(session: Session, statement: Executable) -> int:

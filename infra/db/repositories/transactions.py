@@ -23,7 +23,7 @@ from domain.money import (
 from domain.paging import TOTAL_MAX, Page
 from domain.users import OwnerId
 from infra.db.repositories.cursors import instant, read_cursor, whole, write_cursor
-from infra.db.repositories.rows import changed
+from infra.db.repositories.rows import changed, money_moved
 from infra.db.repositories.tiers import retier
 from infra.db.tables import FanRow, TransactionRow
 
@@ -178,6 +178,8 @@ class SqlTransactionRepository:
 
     def _count(self, row: TransactionRow, sign: int) -> None:
         """Add a transaction to its fan, or take it off; a reversed one is worth nothing."""
+        if sign < 0:
+            money_moved(self._session, [row.message_id])
         if row.fan_id is None:
             return
         worth = 0 if row.reversed_at is not None else row.gross_cents

@@ -50,7 +50,8 @@ class CampaignRow(Row):
     fanned_out_at: Mapped[datetime | None]
     wake_after: Mapped[datetime | None]
     wake_tries: Mapped[int] = mapped_column(server_default="0")
-    # Up to which change of its messages, and when, its metrics were counted.
+    # What its messages were counted as, up to which change of theirs, and when.
+    counts: Mapped[dict[str, Any] | None]
     counted_to: Mapped[int] = mapped_column(server_default="0")
     counted_at: Mapped[datetime | None]
     __table_args__ = (
