@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from system import DEMO_EMAIL, System
 
 WIDE, NARROW = (1280, 860), (390, 844)
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PATIENCE_MS = 30_000
 
@@ -21,7 +23,7 @@ class Browsing:
         browser: Browser,
         *,
         size: tuple[int, int] = WIDE,
-        scheme: Literal["light", "dark"] = "light",
+        scheme: Scheme = "light",
     ) -> None:
         self.system = system
         self.complaints: list[str] = []
@@ -57,16 +59,38 @@ class Browsing:
         return self.page
 
     def violations(self) -> list[str]:
-        """What breaks WCAG 2.2 A or AA on the page, and where."""
+        """What breaks WCAG 2.2 A or AA on the page as it stands, what to change, and where."""
         found: dict[str, Any] = Axe().run(self.page, options={"runOnly": RULES}).response
         return [
-            f"{one['id']}: {node['html'][:160]}"
+            f"{one['id']} ({one['impact']}): {' '.join(node['failureSummary'].split())}"
+            f" at {' '.join(map(str, node['target']))}: {node['html'][:160]}"
             for one in found["violations"]
             for node in one["nodes"]
         ]
 
-    def theme(self, scheme: Literal["light", "dark"]) -> None:
+    def axe(self, path: str) -> None:
+        """The page can be used by everybody, in light and in dark."""
+        self.go(path)
+        for scheme in SCHEMES:
+            self.theme(scheme)
+            found = self.violations()
+            assert not found, "\n".join([f"{path} in {scheme}:", *found])
+
+    def fits(self) -> None:
+        """Nothing of the page lies beyond its side."""
+        width, shown = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert width <= shown, f"{self.page.url} is {width} px wide on a screen of {shown} px"
+
+    def theme(self, scheme: Scheme) -> None:
+        """What the browser prefers; it counts until somebody chooses colours."""
         self.page.emulate_media(color_scheme=scheme)
 
+    def resize(self, size: tuple[int, int]) -> None:
+        width, height = size
+        self.page.set_viewport_size({"width": width, "height": height})
+
     def screenshot(self, path: Path) -> None:
+        """What is in view."""
         self.page.screenshot(path=path)

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from browsing import Browsing
+from browsing import NARROW, Browsing
 from playwright.sync_api import Browser, Playwright, sync_playwright
 from system import FAST, System
 
@@ -48,7 +48,16 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 def browsing(system: System, chromium: Browser) -> Iterator[Browsing]:
     """Somebody who is logged in as the demo's owner; whatever the browser complained of fails the
     test."""
-    browsing = Browsing(system, chromium)
+    yield from _signed_in(Browsing(system, chromium))
+
+
+@pytest.fixture
+def phone(system: System, chromium: Browser) -> Iterator[Browsing]:
+    """The same on a phone."""
+    yield from _signed_in(Browsing(system, chromium, size=NARROW))
+
+
+def _signed_in(browsing: Browsing) -> Iterator[Browsing]:
     browsing.sign_in()
     yield browsing
     browsing.close()
