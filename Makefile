@@ -12,10 +12,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock python
+.PHONY: help run test lint bench screenshots lock python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.ready ## the whole system on http://127.0.0.1:8000, with demo data; Ctrl-C ends it
 	@$(BIN)/huntaze dev
@@ -31,6 +31,9 @@ lint: $(VENV)/.ready ## style, types and who may import whom
 
 bench: $(VENV)/.ready ## measure pacing, cost and recovery
 	@$(BIN)/python -m bench
+
+screenshots: $(VENV)/.ready ## pictures of the pages in docs/screenshots; needs chromium
+	@PYTHONPATH=.:tests/e2e:tests/browser $(BIN)/python tests/browser/screenshots.py
 
 lock: | $(NEEDED_UV) ## pin what pyproject.toml asks for
 	@"$(UV)" pip compile -q --universal --python-version 3.11 --generate-hashes --group dev \

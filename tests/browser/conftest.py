@@ -21,6 +21,14 @@ ARGUMENTS = (
 )
 
 
+def open_chromium(playwright: Playwright) -> Browser | None:
+    """The system's own browser; None where there is none."""
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        return None
+    return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+
+
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with System(tmp_path_factory.mktemp("browsed"), FAST) as running:
@@ -35,24 +43,23 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    browser = open_chromium(playwright)
+    if browser is None:
         assert not os.environ.get("CI"), f"install one of {', '.join(NAMES)}"
         pytest.skip(f"needs a browser: install one of {', '.join(NAMES)}")
-    browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
     yield browser
     browser.close()
 
 
 @pytest.fixture
-def browsing(system: System, chromium: Browser) -> Iterator[Browsing]:
+def browsing(chromium: Browser, system: System) -> Iterator[Browsing]:
     """Somebody who is logged in as the demo's owner; whatever the browser complained of fails the
     test."""
     yield from _signed_in(Browsing(system, chromium))
 
 
 @pytest.fixture
-def phone(system: System, chromium: Browser) -> Iterator[Browsing]:
+def phone(chromium: Browser, system: System) -> Iterator[Browsing]:
     """The same on a phone."""
     yield from _signed_in(Browsing(system, chromium, size=NARROW))
 

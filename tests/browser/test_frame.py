@@ -9,7 +9,7 @@ from system import System
 
 
 def test_a_wrong_password_is_told_and_the_right_one_leads_on(
-    system: System, chromium: Browser
+    chromium: Browser, system: System
 ) -> None:
     browsing = Browsing(system, chromium)
     page = browsing.go("/styleguide?tab=1")
