@@ -12,7 +12,14 @@ from uuid import uuid4
 from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import Engine, insert, select, text
 
-from infra.db.tables import ConnectionRow, ConversationRow, FanRow, MessageRow, UserRow
+from infra.db.tables import (
+    ConnectionRow,
+    ConversationRow,
+    FanRow,
+    MessageRow,
+    TransactionRow,
+    UserRow,
+)
 from infra.local.demo_people import ACCOUNTS, LINKED_FANS, people
 from infra.local.environment import DEMO_EMAIL
 from infra.passwords import Argon2PasswordHasher
@@ -25,6 +32,15 @@ ASKED = (
     "Are you live tonight?",
 )
 TOLD = ("Hi, so good to hear from you", "Soon, promise", "Tonight at nine", "Thank you 💛")
+
+EARNED_DAYS = 30
+# What is paid for, how much of it there is, and its prices in cents.
+PAID = {
+    "message": (5, (900, 1_500, 2_500, 5_000)),
+    "tip": (3, (500, 1_000, 2_000, 10_000)),
+    "subscription": (2, (999, 1_499)),
+}
+FEE_PERCENT = 20
 
 
 def seed(engine: Engine, password: str) -> str:
@@ -41,6 +57,7 @@ def seed(engine: Engine, password: str) -> str:
         )
         fans = _add_rows(database, FanRow, list(_fans(owner, connections)))
         _add_talk(database, owner, connections, fans[:LINKED_FANS])
+        _add_money(database, owner, connections, fans[:LINKED_FANS])
     return f"{DEMO_EMAIL}: {len(connections)} accounts, {len(fans)} fans, their conversations"
 
 
@@ -129,6 +146,40 @@ def _add_talk(
     ]
     for ours in (True, False):
         database.execute(insert(MessageRow), [one for one in rows if ("state" in one) is ours])
+
+
+def _add_money(
+    database: DatabaseConnection, owner: int, connections: list[int], fans: list[int]
+) -> None:
+    """Payments of the last days, more of them at weekends and fewer on one quiet day."""
+    dice, now = Random(13), datetime.now(UTC) - timedelta(days=2)
+    rows = []
+    for day in range(EARNED_DAYS):
+        at = now - timedelta(days=day)
+        count = 0 if day == EARNED_DAYS // 2 else dice.randrange(6, 14) + 6 * (at.weekday() > 4)
+        rows += [_paid(dice, owner, connections, fans, at) for _ in range(count)]
+    database.execute(insert(TransactionRow), rows)
+
+
+def _paid(
+    dice: Random, owner: int, connections: list[int], fans: list[int], day: datetime
+) -> dict[str, Any]:
+    place = dice.randrange(len(fans))
+    [kind] = dice.choices(list(PAID), [weight for weight, _ in PAID.values()])
+    gross = dice.choice(PAID[kind][1])
+    fee = gross * FEE_PERCENT // 100
+    return {
+        "user_id": owner,
+        "connection_id": connections[(place + 1) % len(connections)],
+        "fan_id": fans[place],
+        "source": "sync",
+        "type": kind,
+        "gross_cents": gross,
+        "fee_cents": fee,
+        "net_cents": gross - fee,
+        "platform_transaction_id": f"demo-{uuid4()}",
+        "happened_at": day - timedelta(minutes=dice.randrange(1_440)),
+    }
 
 
 def _said(dice: Random, base: dict[str, Any], at: datetime, *, ours: bool) -> dict[str, Any]:

@@ -34,6 +34,16 @@ LAST = (
     "Ito",
     "Kim",
 )
+# Every so often a name as people really write them.
+ODD_NAMES = (
+    "Maximilian-Alexander von und zu Hohenstein-Württemberg 🦁",
+    "🌙✨ night owl ✨🌙",
+    "Zoë O'Connor-Åkesson",
+    "محمد الأندلسي",
+    "小林 さくら",
+    "x",
+)
+ODD_EVERY = 17
 TAGS = ("vip", "whale", "new", "quiet", "birthday soon 🎂")
 
 
@@ -61,7 +71,7 @@ def people() -> Iterator[Person]:
         value = dice.choice((0, 0, 900, 2_500, 7_300, 18_000, 54_000, 210_000))
         yield Person(
             number=number,
-            name=f"{first} {last}",
+            name=f"{first} {last}" if number % ODD_EVERY else _odd_name(number),
             username=f"{first.lower()}{number}",
             tags=(dice.choice(TAGS),) if number % 4 == 0 else (),
             value_cents=value,
@@ -70,3 +80,7 @@ def people() -> Iterator[Person]:
             platform_user_id=str(500_000 + number),
             is_linked=number <= LINKED_FANS,
         )
+
+
+def _odd_name(number: int) -> str:
+    return ODD_NAMES[number // ODD_EVERY % len(ODD_NAMES)]
