@@ -50,8 +50,16 @@ def shots() -> Iterator[Shot]:
 
 
 def fill(system: System) -> None:
-    """What is under way: a campaign, an import with faulty rows, messages that wait."""
+    """What is under way or went wrong: a campaign, an import with faulty rows, messages that wait,
+    and some that failed."""
     system.upload(FILE)
+    system.sql(
+        "UPDATE messages SET state = 'failed', failed_at = sent_at, sent_at = NULL,"
+        " platform_message_id = NULL, failures = 1, error_code = 'fan_blocked',"
+        " error_detail = 'The platform answered 403' WHERE id IN"
+        " (SELECT id FROM messages WHERE state = 'sent' ORDER BY created_at DESC LIMIT 3)"
+        " RETURNING id"
+    )
     fans = [
         row["id"]
         for row in system.sql(
