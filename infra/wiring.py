@@ -68,6 +68,7 @@ from infra.redis.client import connect
 from infra.redis.quota import RedisRequestQuota
 from infra.redis.status_cache import RedisStatusCache
 from infra.redis.waiting_room import RedisWaitingRoom
+from infra.redis.worker_errors import RedisWorkerErrors
 from infra.rotation import KeyRotation
 from infra.s3 import S3FileStore
 from infra.settings import Settings
@@ -110,6 +111,7 @@ class Services:
     audit_log: AuditLogService
     doctor: Doctor
     cache: RedisStatusCache
+    worker_errors: RedisWorkerErrors
     healing_turn: HealingTurn
     tokens: JwtIssuer
     users: UserService
@@ -206,6 +208,7 @@ def build(
     platform = adapters.platform or OfapiPlatform.from_settings(settings)
     accounts = adapters.accounts or OfapiAccounts.from_settings(settings)
     cache = RedisStatusCache(redis)
+    worker_errors = RedisWorkerErrors(redis)
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
@@ -302,6 +305,7 @@ def build(
         audit_log=AuditLogService(open_unit_of_work),
         doctor=Doctor(settings, engine=engine, redis=redis, room=room, bus=bus, cache=cache),
         cache=cache,
+        worker_errors=worker_errors,
         healing_turn=HealingTurn(engine),
         tokens=tokens,
         users=users,
@@ -322,7 +326,9 @@ def build(
         campaigns=campaigns,
         money=MoneyService(open_unit_of_work),
         analytics=AnalyticsService(open_unit_of_work, cache),
-        monitoring=MonitoringService(open_unit_of_work, bus, connections, rules, probes),
+        monitoring=MonitoringService(
+            open_unit_of_work, bus, connections, rules, probes, worker_errors=worker_errors
+        ),
         sweeps={
             "media": media.wake_overdue,
             "bulk_limits": bulk_limits.sweep,

@@ -36,7 +36,11 @@ def build(queue: str, settings: Settings, services: Services) -> QueueWorker:
     """The application of one queue, with its tasks. Nothing is contacted yet."""
     threads = settings.worker_threads if queue == "messages" else THREADS
     app = make_celery(
-        settings, queue, threads=threads, on_last_failure=delivery.last_failure(services)
+        settings,
+        queue,
+        threads=threads,
+        on_last_failure=delivery.last_failure(services),
+        on_error=services.worker_errors.note,
     )
     probe.register(app, services)
     for register in REGISTER.get(queue, ()):

@@ -5,9 +5,11 @@ from flask import Flask
 from api.pages import filters, refusals
 from api.pages.assets import assets
 from api.pages.frame import frame
+from api.pages.monitoring import monitoring
+from api.pages.notifications import notifications
 from api.pages.today import today
 
-AREAS = (frame, today)
+AREAS = (frame, today, notifications, monitoring)
 
 
 def register(app: Flask) -> None:

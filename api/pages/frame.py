@@ -81,7 +81,8 @@ def badges() -> Response:
     """The counts in the rail, swapped into their places."""
     asked = ConversationFilter(unread=True)
     found = services().conversations.list_conversations(auth.caller(), asked, 1, None, now())
-    return live("frame/badges.html", unread=found.total)
+    told = services().notifications.unseen(auth.caller())
+    return live("frame/badges.html", unread=found.total, told=told)
 
 
 @frame.get("/styleguide")

@@ -1,7 +1,8 @@
 """Health and the glance at everything as response bodies."""
 
 from api.schemas import monitoring as schemas
-from domain.services.monitoring import Alarm, Dependency, Overview
+from domain.alarms import Alarm
+from domain.services.monitoring import Dependency, Overview
 
 
 def dependency(one: Dependency) -> schemas.DependencyView:

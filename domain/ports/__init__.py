@@ -13,7 +13,7 @@ from domain.ports.bus import Bus, BusUnavailable, QueueDepth
 from domain.ports.dead_letters import DeadLetterQueues
 from domain.ports.files import FileMissing, FileStore, FilesUnavailable
 from domain.ports.media import FetchedMedia, MediaSource
-from domain.ports.observing import Journal, StatusCache
+from domain.ports.observing import Journal, StatusCache, WorkerErrors
 from domain.ports.platform import (
     Account,
     Chat,
@@ -67,4 +67,5 @@ __all__ = [
     "TokenIssuer",
     "Unreadable",
     "WaitingRoom",
+    "WorkerErrors",
 ]

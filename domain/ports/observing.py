@@ -12,6 +12,16 @@ class StatusCache(Protocol):
     def put(self, key: str, value: str, keep: timedelta) -> None: ...
 
 
+class WorkerErrors(Protocol):
+    """Counts tasks that ended with an error; never raises."""
+
+    def note(self) -> None: ...
+
+    def last_minute(self) -> int | None:
+        """None when it cannot be told."""
+        ...
+
+
 class Journal(Protocol):
     """What operators see: one structured line, and the counters that belong to it."""
 

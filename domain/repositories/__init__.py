@@ -52,12 +52,15 @@ from domain.repositories.merges import (
     MergeRepository,
 )
 from domain.repositories.messages import (
+    KEPT_WITHIN,
     Doubtful,
     MessageRepository,
+    PromiseReport,
     QueueRepository,
     Result,
     StatusCounts,
     Unsettled,
+    WaitingLine,
 )
 from domain.repositories.notifications import NotificationRepository
 from domain.repositories.people import (
@@ -77,6 +80,7 @@ from domain.repositories.transactions import TransactionRepository
 from domain.repositories.unsending import Unsend, UnsendingRepository
 
 __all__ = [
+    "KEPT_WITHIN",
     "AccountRepository",
     "AnalyticsRepository",
     "ApiKeyRepository",
@@ -120,6 +124,7 @@ __all__ = [
     "PlatformEvent",
     "PlatformEventRepository",
     "PreviewLine",
+    "PromiseReport",
     "PurchaseRepository",
     "QueueRepository",
     "ReadMark",
@@ -144,6 +149,7 @@ __all__ = [
     "UnsendingRepository",
     "Unsettled",
     "UserRepository",
+    "WaitingLine",
     "WaitingOn",
     "Written",
 ]

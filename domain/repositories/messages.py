@@ -65,8 +65,44 @@ class StatusCounts:
     failed_today: int
 
 
+# What a person does not notice.
+KEPT_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class PromiseReport:
+    """How true the promised times were. A promise is kept when the message began no later than
+    KEPT_WITHIN after it; the errors are seconds late, below zero for early, None without any."""
+
+    kept: int
+    late: int
+    median_error: float | None
+    p95_error: float | None
+
+
+@dataclass(frozen=True)
+class WaitingLine:
+    """What waits at one connection, by lane; `due_at` is the
+    earliest announced time among those that nothing but their turn holds back."""
+
+    connection_id: ConnectionId
+    direct: int
+    campaigns: int
+    oldest_at: datetime | None
+    oldest_direct_at: datetime | None
+    due_at: datetime | None
+
+
 class MessageRepository(Protocol):
     """Messages, their claims and their ledger. Leases and wake-ups run on the database's clock."""
+
+    def promise_report(self, owner_id: OwnerId, since: datetime) -> PromiseReport:
+        """Of the messages whose first call began since then."""
+        ...
+
+    def waiting_lines(self, owner_id: OwnerId) -> Sequence[WaitingLine]:
+        """One for each connection at which something waits."""
+        ...
 
     def add(self, new: NewMessage, wake_in: timedelta) -> Message:
         """Store as queued, to be looked at in `wake_in`, and set the conversation's

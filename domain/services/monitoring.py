@@ -7,25 +7,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 
-from domain.connections import Connection, ConnectionState
+from domain.alarms import FAILURE_WINDOW, Alarm, Numbers, Severity, judge
+from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Unavailable
 from domain.pacing import BucketView
-from domain.ports import Bus, BusUnavailable, QueueDepth
-from domain.repositories import OpenUnitOfWork, StatusCounts
+from domain.ports import Bus, BusUnavailable, QueueDepth, WorkerErrors
+from domain.repositories import OpenUnitOfWork, PromiseReport, StatusCounts, WaitingLine
 from domain.services.connections import ConnectionPace, ConnectionService
 from domain.services.promises import instant
 from domain.services.rules import SendingRules
 from domain.users import Caller, OwnerId, Permission
 
-# The product owner's alarms.
-DEPTH_LIMIT, DEAD_LETTER_LIMIT, FAILURE_RATE_LIMIT = 100, 10, 0.05
-FAILURE_WINDOW = timedelta(minutes=15)
-# Below this one failure would already be an alarm.
-FAILURE_MIN_SENDS = 20
+PROMISE_WINDOW = timedelta(hours=24)
 
 PROBE_SECONDS = 2.0
 # Load balancers, dashboards and people ask at once: one answer serves them for this long.
@@ -44,18 +41,6 @@ class Dependency:
     name: str
     ok: bool
     latency_ms: float
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A threshold and where we stand; `value` is None when it cannot be told."""
-
-    name: str
-    severity: str
-    firing: bool
-    value: float | None
-    threshold: float
-    why: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +65,8 @@ class LimiterLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything at a glance; `queues` is empty while SQS is away."""
+    """Everything at a glance; `queues` is empty while SQS is away, and what rows know is empty or
+    None while PostgreSQL is. `waiting` holds connections at which something waits."""
 
     status: str
     as_of: datetime
@@ -88,6 +74,8 @@ class Overview:
     queues: Sequence[QueueDepth]
     limiter: Sequence[LimiterLine]
     alarms: Sequence[Alarm]
+    waiting: Mapping[ConnectionId, WaitingLine]
+    promises: PromiseReport | None
 
 
 class Probes:
@@ -151,6 +139,7 @@ class MonitoringService:
         rules: SendingRules,
         probes: Probes,
         *,
+        worker_errors: WorkerErrors,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = open_unit_of_work
@@ -158,6 +147,7 @@ class MonitoringService:
         self._connections = connections
         self._rules = rules
         self._probes = probes
+        self._worker_errors = worker_errors
         self._monotonic = monotonic
         self._depths: dict[OwnerId, tuple[float, int | None]] = {}
 
@@ -180,14 +170,23 @@ class MonitoringService:
         dependencies = self.dependencies()
         queues = self._queues()
         counts = self._counts(caller.owner_id, now - FAILURE_WINDOW)
-        alarms = [_depth_alarm(counts), _dead_letter_alarm(queues, counts), _failure_alarm(counts)]
+        limiter = self.limiter(caller, now) if counts else ()
+        waiting, promises = self._waiting(caller.owner_id, now) if counts else ({}, None)
+        alarms = [
+            replace(one, why=f"{one.why}; counted from rows while SQS does not answer")
+            if queues is None and one.name == "dead_letters"
+            else one
+            for one in judge(self._numbers(now, queues, counts, limiter, waiting))
+        ]
         return Overview(
             status=_status(dependencies, alarms),
             as_of=now,
             dependencies=dependencies,
             queues=queues or (),
-            limiter=self.limiter(caller, now) if counts else (),
+            limiter=limiter,
             alarms=alarms,
+            waiting=waiting,
+            promises=promises,
         )
 
     def queue_depth(self, caller: Caller, now: datetime) -> int | None:
@@ -212,6 +211,50 @@ class MonitoringService:
                 return work.messages.status(owner_id, since)
         except Unavailable:
             return None
+
+    def _waiting(
+        self, owner_id: OwnerId, now: datetime
+    ) -> tuple[Mapping[ConnectionId, WaitingLine], PromiseReport | None]:
+        try:
+            with self._open() as work:
+                lines = work.messages.waiting_lines(owner_id)
+                promises = work.messages.promise_report(owner_id, now - PROMISE_WINDOW)
+        except Unavailable:
+            return {}, None
+        return {line.connection_id: line for line in lines}, promises
+
+    def _numbers(
+        self,
+        now: datetime,
+        queues: Sequence[QueueDepth] | None,
+        counts: StatusCounts | None,
+        limiter: Sequence[LimiterLine],
+        waiting: Mapping[ConnectionId, WaitingLine],
+    ) -> Numbers:
+        """What alarms are judged by. An account that is paused makes nobody late: that it is paused
+        is told apart. Dead letters are counted from rows while SQS does not answer."""
+        if counts is None:
+            dead = None if queues is None else sum(one.dead_letters for one in queues)
+            return Numbers(dead_letters=dead, worker_errors=self._worker_errors.last_minute())
+        going = [
+            waiting[line.connection.id]
+            for line in limiter
+            if self.enabled
+            and line.connection.state is ConnectionState.ACTIVE
+            and line.connection.id in waiting
+        ]
+        dead = counts.dead_lettered
+        if queues is not None:
+            dead = sum(one.dead_letters for one in queues)
+        return Numbers(
+            depth=counts.queued,
+            dead_letters=dead,
+            sent=counts.sent_today,
+            failed=counts.failed_today,
+            worker_errors=self._worker_errors.last_minute(),
+            lateness=max((_age(one.due_at, now) for one in going), default=0.0),
+            oldest_age=max((_age(one.oldest_direct_at, now) for one in going), default=0.0),
+        )
 
     def _line(self, pace: ConnectionPace, now: datetime) -> LimiterLine:
         connection, bucket = pace.connection, pace.bucket
@@ -268,45 +311,9 @@ def _learned(connection: Connection, bucket: BucketView | None) -> tuple[int, in
 def _status(dependencies: Sequence[Dependency], alarms: Sequence[Alarm]) -> str:
     if any(one.name == "postgres" and not one.ok for one in dependencies):
         return "down"
-    critical = any(one.firing and one.severity == "critical" for one in alarms)
+    critical = any(one.firing and one.severity == Severity.CRITICAL for one in alarms)
     return "degraded" if critical or not all(one.ok for one in dependencies) else "ok"
 
 
-def _depth_alarm(counts: StatusCounts | None) -> Alarm:
-    depth = counts.queued if counts else None
-    return Alarm(
-        name="queue_depth",
-        severity="warning",
-        firing=depth is not None and depth > DEPTH_LIMIT,
-        value=depth,
-        threshold=DEPTH_LIMIT,
-        why="messages accepted and not sent yet; normal while a campaign runs",
-    )
-
-
-def _dead_letter_alarm(queues: Sequence[QueueDepth] | None, counts: StatusCounts | None) -> Alarm:
-    rows = counts.dead_lettered if counts else None
-    value = rows if queues is None else sum(queue.dead_letters for queue in queues)
-    return Alarm(
-        name="dead_letters",
-        severity="critical",
-        firing=value is not None and value > DEAD_LETTER_LIMIT,
-        value=value,
-        threshold=DEAD_LETTER_LIMIT,
-        why="queue messages given up after five tries"
-        + ("; counted from rows while SQS does not answer" if queues is None else ""),
-    )
-
-
-def _failure_alarm(counts: StatusCounts | None) -> Alarm:
-    done = counts.sent_today + counts.failed_today if counts else 0
-    rate = counts.failed_today / done if counts and done >= FAILURE_MIN_SENDS else None
-    return Alarm(
-        name="failure_rate",
-        severity="warning",
-        firing=rate is not None and rate > FAILURE_RATE_LIMIT,
-        value=None if rate is None else round(rate, 4),
-        threshold=FAILURE_RATE_LIMIT,
-        why=f"failed / (sent + failed) in the last 15 minutes; {done} so far,"
-        f" judged from {FAILURE_MIN_SENDS} on",
-    )
+def _age(since: datetime | None, now: datetime) -> float:
+    return max(0.0, round((now - since).total_seconds(), 1)) if since else 0.0

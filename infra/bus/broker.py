@@ -186,6 +186,8 @@ class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
                 duration_ms=round(seconds * 1000),
                 **facts,
             )
+        if outcome != "done" and self.app.on_error is not None:
+            self.app.on_error()
         if outcome == "failed":
             # Not the exception itself: Celery would log its text.
             raise Reject("failed", requeue=False)
@@ -215,10 +217,12 @@ class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
 
 class QueueWorker(Celery):
     """Celery for one queue. `on_last_failure(task, payload, reason)` is called when a task fails
-    at its last receive, just before SQS moves the message to the dead-letter queue."""
+    at its last receive, just before SQS moves the message to the dead-letter queue; `on_error()`
+    whenever one ends with an error."""
 
     inbox: Inbox
     on_last_failure: LastFailure | None = None
+    on_error: Callable[[], None] | None = None
 
     def task(self, *given: Any, **options: Any) -> Any:
         """Not shared: Celery adds a shared task to every other application of the process."""
@@ -233,6 +237,7 @@ def make_celery(
     wait_seconds: int = WAIT_SECONDS,
     longest_pause: float = LONGEST_PAUSE_SECONDS,
     on_last_failure: LastFailure | None = None,
+    on_error: Callable[[], None] | None = None,
 ) -> QueueWorker:
     """A Celery application that consumes one of `infra.settings.QUEUES`; nothing is contacted."""
     client = make_client(
@@ -243,6 +248,7 @@ def make_celery(
     )
     app = QueueWorker(queue, task_cls=Doorway, set_as_current=False)
     app.on_last_failure = on_last_failure
+    app.on_error = on_error
     app.inbox = Inbox(
         client,
         queue=queue,

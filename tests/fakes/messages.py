@@ -22,7 +22,7 @@ from domain.messages import (
     check_transition,
     send_key,
 )
-from domain.repositories import Result, StatusCounts
+from domain.repositories import PromiseReport, Result, StatusCounts, WaitingLine
 from domain.users import OwnerId
 from tests.fakes.message_rows import CALLED, MAY_BE_DEAD, Rows
 from tests.fakes.tables import claim_of
@@ -256,6 +256,12 @@ class FakeMessageRepository(Rows):
             self._change(found, dead_lettered_at=self._session.now)
 
     # Counting
+
+    def promise_report(self, owner_id: OwnerId, since: datetime) -> PromiseReport:  # the port's
+        return PromiseReport(0, 0, None, None)
+
+    def waiting_lines(self, owner_id: OwnerId) -> Sequence[WaitingLine]:  # the port's
+        return []
 
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts:
         rows = [one for one in self._all if one.owner_id == owner_id]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -30,7 +31,13 @@ from domain.messages import (
     State,
     check_transition,
 )
-from domain.repositories import Result, StatusCounts
+from domain.repositories import (
+    KEPT_WITHIN,
+    PromiseReport,
+    Result,
+    StatusCounts,
+    WaitingLine,
+)
 from domain.users import OwnerId
 from infra.cipher import Cipher
 from infra.db.repositories.delivery import CAMPAIGN_OVER, CLAIM, FAN_GONE, OPEN_ATTEMPT, RECORD
@@ -50,6 +57,34 @@ from infra.db.repositories.rows import (
 from infra.db.tables import (
     AttemptRow,
     MessageRow,
+)
+
+# The first call of each message: what follows a fault was never promised.
+PROMISES = sql(
+    """
+    SELECT count(*) FILTER (WHERE error <= :within) AS kept,
+      count(*) FILTER (WHERE error > :within) AS late,
+      percentile_cont(0.5) WITHIN GROUP (ORDER BY error) AS median,
+      percentile_cont(0.95) WITHIN GROUP (ORDER BY error) AS p95
+    FROM (SELECT extract(epoch FROM a.started_at - m.promised_at)::float8 AS error
+      FROM message_attempts a JOIN messages m ON m.id = a.message_id
+      WHERE m.user_id = :owner AND a.attempt_no = 1 AND a.started_at >= :since
+        AND m.promised_at IS NOT NULL) x
+    """
+)
+WAITING_LINES = sql(
+    """
+    SELECT m.connection_id, count(*) FILTER (WHERE m.campaign_id IS NULL) AS direct,
+      count(*) FILTER (WHERE m.campaign_id IS NOT NULL) AS campaigns,
+      min(m.queued_at) AS oldest_at,
+      min(m.queued_at) FILTER (WHERE m.campaign_id IS NULL AND m.hold IS NULL) AS oldest_direct_at,
+      min(m.estimated_send_at) FILTER (WHERE m.hold IS NULL AND (m.campaign_id IS NULL
+        OR (k.status = 'active' AND c.bulk_held_until IS NULL))) AS due_at
+    FROM messages m JOIN platform_connections c ON c.id = m.connection_id
+    LEFT JOIN campaigns k ON k.id = m.campaign_id
+    WHERE m.user_id = :owner AND m.direction = 'out' AND m.state = 'queued'
+    GROUP BY m.connection_id ORDER BY m.connection_id
+    """
 )
 
 
@@ -318,6 +353,16 @@ class SqlMessageRepository:
         )
 
     # Counting
+
+    def promise_report(self, owner_id: OwnerId, since: datetime) -> PromiseReport:
+        row = self._session.execute(
+            PROMISES, {"owner": owner_id, "since": since, "within": KEPT_WITHIN.total_seconds()}
+        ).one()
+        return PromiseReport(row.kept, row.late, row.median, row.p95)
+
+    def waiting_lines(self, owner_id: OwnerId) -> Sequence[WaitingLine]:
+        rows = self._session.execute(WAITING_LINES, {"owner": owner_id})
+        return [WaitingLine(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name for it
 
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts:
         def count(*where: Any) -> Any:

@@ -42,6 +42,7 @@ from tests.fakes.platform_accounts import FakePlatformAccounts
 from tests.fakes.quota import FakeRequestQuota
 from tests.fakes.unit_of_work import FakeDatabase
 from tests.fakes.waiting_room import FakeWaitingRoom
+from tests.fakes.worker_errors import FakeWorkerErrors
 
 PASSWORD = "correct horse battery"
 KEY = "a key of at least thirty-two bytes for tests"
@@ -223,7 +224,13 @@ def services_of(
         ),
         money=MoneyService(open_unit_of_work),
         monitoring=MonitoringService(
-            open_unit_of_work, bus, connections, rules, probes, monotonic=seconds
+            open_unit_of_work,
+            bus,
+            connections,
+            rules,
+            probes,
+            worker_errors=FakeWorkerErrors(),
+            monotonic=seconds,
         ),
     )
     return services, journal, tokens

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from domain.alarms import RULES
 from domain.messages import Outcome, State
 from domain.repositories import Result
 from tests.unit.api.conftest import World
@@ -32,30 +33,14 @@ def test_monitoring_answers_in_the_documented_shape(world: World) -> None:
         ],
         "alarms": [
             {
-                "name": "queue_depth",
-                "severity": "warning",
+                "name": rule.name,
+                "severity": rule.severity.value,
                 "firing": False,
-                "value": 0.0,
-                "threshold": 100.0,
-                "why": "messages accepted and not sent yet; normal while a campaign runs",
-            },
-            {
-                "name": "dead_letters",
-                "severity": "critical",
-                "firing": False,
-                "value": 0.0,
-                "threshold": 10.0,
-                "why": "queue messages given up after five tries",
-            },
-            {
-                "name": "failure_rate",
-                "severity": "warning",
-                "firing": False,
-                "value": None,
-                "threshold": 0.05,
-                "why": "failed / (sent + failed) in the last 15 minutes; 0 so far,"
-                " judged from 20 on",
-            },
+                "value": None if rule.name == "failure_rate" else 0.0,
+                "threshold": float(rule.threshold),
+                "why": rule.why,
+            }
+            for rule in RULES
         ],
     }
 
