@@ -88,7 +88,7 @@ def retry_path(one: Notification) -> str | None:
         return None
     if one.open_count == 1 and one.message:
         return f"{PATH}/retry/message/{one.message.id}"
-    return one.campaign and f"{PATH}/retry/campaign/{one.campaign.id}"
+    return f"{PATH}/retry/campaign/{one.campaign.id}" if one.campaign else None
 
 
 def _found() -> tuple[Notifications, bool]:
