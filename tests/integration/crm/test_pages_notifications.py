@@ -92,3 +92,16 @@ def test_a_long_list_goes_on(crm: Crm, inside: FlaskClient) -> None:
     rest = inside.get(more, headers={"HX-Request": "true"}).text
     assert rest.count('id="notice-') == 5
     assert "<html" not in rest
+
+
+def test_today_retries_as_well(crm: Crm, inside: FlaskClient) -> None:
+    message = queued(crm)
+    record(crm, message)
+    page = inside.get("/")
+    path = f"/notifications/retry/message/{message}"
+    assert path in page.text
+
+    answer = inside.post(path, data={"csrf_token": csrf(page), "next": "/"})
+
+    assert answer.location == "/"
+    assert crm.sql("SELECT state FROM messages")[0].state == "queued"
