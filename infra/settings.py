@@ -131,10 +131,15 @@ class Settings(BaseModel):
     )
 
     # Observation
-    cloudwatch_namespace: str = Field("Huntaze/OnlyFans", description="of the CloudWatch metrics")
+    cloudwatch_namespace: str = Field(
+        "Huntaze/OnlyFans", description="of the CloudWatch metrics; empty = none"
+    )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(upper)
     ] = Field("INFO", description="of the JSON log lines")
+    metrics_every_seconds: float = Field(
+        60, ge=1, le=300, description="between two looks at what happened, for the metrics"
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus, per process; 0 = off")
     metrics_host: str = Field("127.0.0.1", description="where Prometheus is answered")
     build: str = Field("dev", description="shown by /health and /api/monitoring/onlyfans")

@@ -47,6 +47,7 @@ from domain.services.segments import SegmentService
 from domain.services.snippets import SnippetService
 from domain.services.sync import SyncService
 from domain.services.team import TeamService
+from domain.services.telemetry import TelemetryService
 from domain.services.threads import ThreadService
 from domain.services.tiers import TierService
 from domain.services.unsending import UnsendingService
@@ -60,6 +61,7 @@ from infra.db.unit_of_work import SqlUnitOfWork
 from infra.doctor import Doctor, Finding, probe_key
 from infra.journal import LogJournal
 from infra.media.guard import MediaGuard
+from infra.metrics import OperatorMetrics
 from infra.passwords import Argon2PasswordHasher
 from infra.platform.ofapi import OfapiPlatform
 from infra.platform.ofapi_accounts import OfapiAccounts
@@ -143,6 +145,7 @@ class Services:
     monitoring: MonitoringService
     media: MediaService
     screening: ScreeningService
+    telemetry: TelemetryService
     # What the healing timer does besides messages, each pass; every one may be repeated.
     sweeps: Mapping[str, Callable[[], int]]
 
@@ -192,6 +195,7 @@ class Adapters:
     inbound: Any = None
     files: Any = None
     media_source: Any = None
+    metrics: Any = None
 
 
 def build(
@@ -208,7 +212,7 @@ def build(
     platform = adapters.platform or OfapiPlatform.from_settings(settings)
     accounts = adapters.accounts or OfapiAccounts.from_settings(settings)
     cache = RedisStatusCache(redis)
-    worker_errors = RedisWorkerErrors(redis)
+    worker_errors = RedisWorkerErrors(connect(settings, timeout_seconds=QUOTA_SECONDS))
     journal = LogJournal()
     cipher = Cipher(settings.encryption_keys)
     open_unit_of_work = partial(SqlUnitOfWork, sessionmaker(engine), bus, cipher)
@@ -257,6 +261,15 @@ def build(
         rules=rules,
         journal=journal,
         every=timedelta(seconds=settings.sync_every_seconds),
+    )
+    telemetry = TelemetryService(
+        open_unit_of_work,
+        bus=bus,
+        metrics=adapters.metrics or OperatorMetrics.from_settings(settings),
+        errors=worker_errors,
+        journal=journal,
+        every=timedelta(seconds=settings.metrics_every_seconds),
+        lag=timedelta(seconds=settings.send_lease_seconds),
     )
     tiers = TierService(open_unit_of_work)
     threads = ThreadService(open_unit_of_work, room, rules)
@@ -344,6 +357,7 @@ def build(
             "tiers": tiers.sweep,
             "unsending": unsending.sweep,
             "notifications": notifications.sweep,
+            "metrics": telemetry.sweep,
         },
         conversations=ConversationService(open_unit_of_work, messages, threads),
         threads=threads,
@@ -357,6 +371,7 @@ def build(
         unsending=unsending,
         media=media,
         screening=ScreeningService(open_unit_of_work),
+        telemetry=telemetry,
     )
 
 

@@ -13,7 +13,13 @@ from domain.ports.bus import Bus, BusUnavailable, QueueDepth
 from domain.ports.dead_letters import DeadLetterQueues
 from domain.ports.files import FileMissing, FileStore, FilesUnavailable
 from domain.ports.media import FetchedMedia, MediaSource
-from domain.ports.observing import Journal, StatusCache, WorkerErrors
+from domain.ports.observing import (
+    Journal,
+    Metrics,
+    MetricsUnavailable,
+    StatusCache,
+    WorkerErrors,
+)
 from domain.ports.platform import (
     Account,
     Chat,
@@ -47,6 +53,8 @@ __all__ = [
     "Journal",
     "Listed",
     "MediaSource",
+    "Metrics",
+    "MetricsUnavailable",
     "PasswordHasher",
     "Platform",
     "PlatformAccounts",

@@ -75,6 +75,7 @@ from domain.repositories.screening import BannedWordRepository
 from domain.repositories.segments import SegmentRepository, TierRepository
 from domain.repositories.snippets import SnippetRepository
 from domain.repositories.sync import SyncLease, SyncRepository
+from domain.repositories.telemetry import TelemetryRepository
 from domain.repositories.threads import ThreadRepository
 from domain.repositories.transactions import TransactionRepository
 from domain.repositories.unsending import Unsend, UnsendingRepository
@@ -141,6 +142,7 @@ __all__ = [
     "SyncLease",
     "SyncRepository",
     "TagCounts",
+    "TelemetryRepository",
     "ThreadRepository",
     "TierRepository",
     "TransactionRepository",
@@ -176,6 +178,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     links: LinkRepository
     sync: SyncRepository
     conversations: ConversationRepository
+    telemetry: TelemetryRepository
     threads: ThreadRepository
     saved_views: SavedViewRepository
     notifications: NotificationRepository

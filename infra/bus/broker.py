@@ -218,7 +218,7 @@ class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
 class QueueWorker(Celery):
     """Celery for one queue. `on_last_failure(task, payload, reason)` is called when a task fails
     at its last receive, just before SQS moves the message to the dead-letter queue; `on_error()`
-    whenever one ends with an error."""
+    whenever one fails or is buried."""
 
     inbox: Inbox
     on_last_failure: LastFailure | None = None

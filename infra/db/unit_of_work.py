@@ -47,6 +47,7 @@ from domain.repositories import (
     SegmentRepository,
     SnippetRepository,
     SyncRepository,
+    TelemetryRepository,
     ThreadRepository,
     TierRepository,
     TransactionRepository,
@@ -83,6 +84,7 @@ from infra.db.repositories.screening import SqlBannedWordRepository
 from infra.db.repositories.segments import SqlSegmentRepository
 from infra.db.repositories.snippets import SqlSnippetRepository
 from infra.db.repositories.sync import SqlSyncRepository
+from infra.db.repositories.telemetry import SqlTelemetryRepository
 from infra.db.repositories.threads import SqlThreadRepository
 from infra.db.repositories.tiers import SqlTierRepository
 from infra.db.repositories.transactions import SqlTransactionRepository
@@ -114,6 +116,7 @@ class SqlUnitOfWork:
     links: LinkRepository
     sync: SyncRepository
     conversations: ConversationRepository
+    telemetry: TelemetryRepository
     threads: ThreadRepository
     saved_views: SavedViewRepository
     notifications: NotificationRepository
@@ -157,6 +160,7 @@ class SqlUnitOfWork:
         self.links = SqlLinkRepository(self._session)
         self.sync = SqlSyncRepository(self._session, self._cipher)
         self.conversations = SqlConversationRepository(self._session, self._cipher)
+        self.telemetry = SqlTelemetryRepository(self._session)
         self.threads = SqlThreadRepository(self._session, self._cipher)
         self.saved_views = SqlSavedViewRepository(self._session)
         self.notifications = SqlNotificationRepository(self._session)

@@ -1,44 +1,56 @@
-"""How many tasks of all workers ended with an error, minute by minute."""
+"""The WorkerErrors port on Redis: a counter a minute, so that every process sees all of them."""
 
 import contextlib
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-MINUTE = 60
-KEPT_SECONDS = 5 * MINUTE
+KEPT = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 class RedisWorkerErrors:
-    """The WorkerErrors port."""
+    """Give it a client with a timeout of its own: a task that failed should not wait for it."""
 
     def __init__(
         self,
         client: Redis,
         prefix: str = "worker-errors:",
-        clock: Callable[[], float] = time.time,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client = client
         self._prefix = prefix
-        self._clock = clock
+        self._now = now
 
     def note(self) -> None:
-        key = self._key(0)
+        key = self._key(self._now())
         with contextlib.suppress(RedisError):
-            pipe = self._client.pipeline(transaction=False)
-            pipe.incr(key)
-            pipe.expire(key, KEPT_SECONDS)
-            pipe.execute()
+            pipeline = self._client.pipeline()
+            pipeline.incr(key)
+            pipeline.expire(key, KEPT)
+            pipeline.execute()
 
     def last_minute(self) -> int | None:
-        """The worse of this minute and the one before: an alarm at its first second is no quieter
-        than at its last."""
-        with contextlib.suppress(RedisError):
-            found = self._client.mget(self._key(0), self._key(1))
-            return max(int(one or 0) for one in found)
-        return None
+        this = self._now().replace(second=0, microsecond=0)
+        found = self.by_minute(this - MINUTE, this + MINUTE)
+        return None if found is None else max(found.values())
 
-    def _key(self, minutes_ago: int) -> str:
-        return f"{self._prefix}{int(self._clock()) // MINUTE - minutes_ago}"
+    def by_minute(self, start: datetime, end: datetime) -> Mapping[datetime, int] | None:
+        first = start.replace(second=0, microsecond=0)
+        first += MINUTE if first < start else timedelta()
+        count = max(0, -((first - end) // MINUTE))
+        minutes = [first + number * MINUTE for number in range(min(count, KEPT // MINUTE))]
+        if not minutes:
+            return {}
+        try:
+            counted: Any = self._client.mget([self._key(one) for one in minutes])
+        except RedisError:
+            return None
+        return {at: int(one or 0) for at, one in zip(minutes, counted, strict=True)}
+
+    def _key(self, instant: datetime) -> str:
+        return f"{self._prefix}{instant.astimezone(UTC):%Y%m%dT%H%M}"

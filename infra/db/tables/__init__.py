@@ -44,6 +44,7 @@ from infra.db.tables.platform import (
     MediaSourceRow,
     PlatformEventRow,
     PurchaseRow,
+    TelemetryRow,
     TransactionRow,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "Row",
     "SavedFilterRow",
     "SnippetRow",
+    "TelemetryRow",
     "TierRulesRow",
     "TransactionRow",
     "UserRow",

@@ -42,6 +42,14 @@ class PlatformEventRow(Row):
     )
 
 
+class TelemetryRow(Row):
+    """Up to when the metrics were told: one row."""
+
+    __tablename__ = "telemetry"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    told_to: Mapped[datetime]
+
+
 class TransactionRow(Row):
     """Money that moved; the only source of revenue. A reversed one counts for nothing."""
 
