@@ -3,15 +3,14 @@
 from flask import Flask
 
 from api.pages import filters, refusals
+from api.pages.analytics import analytics
 from api.pages.assets import assets
 from api.pages.frame import frame
 from api.pages.monitoring import monitoring
 from api.pages.notifications import notifications
 from api.pages.today import today
 
-AREAS = (frame, today, notifications, monitoring)
-
-
+AREAS = (frame, today, notifications, monitoring, analytics)
 def register(app: Flask) -> None:
     """Add every page, its files, and pages for what goes wrong."""
     filters.register(app)

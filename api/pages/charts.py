@@ -87,6 +87,61 @@ def line_chart(values: Sequence[tuple[str, float]], written: Callable[[float], s
 
 
 @dataclass(frozen=True)
+class Column:
+    """One value as a rectangle from the ground up."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True)
+class ColumnChart:
+    """Columns side by side, with round ticks from zero."""
+
+    columns: Sequence[Column]
+    ticks: Sequence[Tick]
+    labels: Sequence[Tick]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    bottom: int = HEIGHT - BOTTOM
+
+
+def column_chart(
+    values: Sequence[tuple[str, float]], written: Callable[[float], str]
+) -> ColumnChart:
+    """A chart of named values that do not flow into each other, such as hours."""
+    steps = round_steps(max((value for _, value in values), default=0))
+    ground = HEIGHT - BOTTOM
+    apart = (WIDTH - LEFT - RIGHT) / max(1, len(values))
+    columns = []
+    for number, (name, value) in enumerate(values):
+        tall = round((ground - TOP) * max(0.0, value) / steps[-1], 1)
+        x = round(LEFT + apart * (number + 0.15), 1)
+        title = f"{name}: {written(value)}"
+        columns.append(Column(x, round(ground - tall, 1), round(apart * 0.7, 1), tall, title))
+    every = max(1, math.ceil(len(values) / LABELS))
+    return ColumnChart(
+        columns=columns,
+        ticks=[Tick(one, written(step)) for one, step in _rises(steps)],
+        labels=[
+            Tick(round(one.x + one.width / 2, 1), values[number][0])
+            for number, one in enumerate(columns)
+            if number % every == 0
+        ],
+    )
+
+
+def _rises(steps: Sequence[float]) -> Sequence[tuple[float, float]]:
+    tall = HEIGHT - TOP - BOTTOM
+    return [(round(TOP + tall * (1 - step / steps[-1]), 1), step) for step in steps]
+
+
+@dataclass(frozen=True)
 class Bar:
     """A bar of a list, its length in per cent of the longest."""
 
