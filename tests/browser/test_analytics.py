@@ -33,7 +33,7 @@ def test_a_year_and_a_table_one_click_away(browsing: Browsing) -> None:
     page = browsing.go(PATH)
     page.get_by_role("link", name="12 months").click()
     expect(page.get_by_role("heading", name="by week")).to_be_visible()
-    page.locator("summary").first.click()
+    page.locator("main summary").first.click()
     expect(page.get_by_role("region", name="Revenue as a table")).to_be_visible()
 
 
