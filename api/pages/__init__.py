@@ -5,12 +5,13 @@ from flask import Flask
 from api.pages import filters, refusals
 from api.pages.analytics import analytics
 from api.pages.assets import assets
+from api.pages.campaigns import campaigns
 from api.pages.frame import frame
 from api.pages.monitoring import monitoring
 from api.pages.notifications import notifications
 from api.pages.today import today
 
-AREAS = (frame, today, notifications, monitoring, analytics)
+AREAS = (frame, today, notifications, monitoring, analytics, campaigns)
 def register(app: Flask) -> None:
     """Add every page, its files, and pages for what goes wrong."""
     filters.register(app)
