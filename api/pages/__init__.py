@@ -6,12 +6,16 @@ from api.pages import filters, refusals
 from api.pages.analytics import analytics
 from api.pages.assets import assets
 from api.pages.campaigns import campaigns
+from api.pages.fans import fans
 from api.pages.frame import frame
 from api.pages.monitoring import monitoring
 from api.pages.notifications import notifications
+from api.pages.settings import settings
 from api.pages.today import today
 
-AREAS = (frame, today, notifications, monitoring, analytics, campaigns)
+AREAS = (frame, today, notifications, monitoring, analytics, campaigns, fans, settings)
+
+
 def register(app: Flask) -> None:
     """Add every page, its files, and pages for what goes wrong."""
     filters.register(app)

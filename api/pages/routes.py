@@ -9,9 +9,11 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
@@ -23,10 +25,12 @@ from api.context import now, services
 from api.limits import PAGES
 from api.pages.assets import asset
 from domain.errors import Conflict, DomainError, Invalid
+from domain.repositories import Once
 from domain.users import Permission
 
 THEME_COOKIE, FLASH_COOKIE = "huntaze_theme", "huntaze_flash"
 FLASH_SECONDS = 60
+FORM_KEY = re.compile("[0-9a-f]{32}")
 THEMES = ("light", "dark")
 # Avatars and media come from the platform's own addresses.
 POLICY = (
@@ -104,6 +108,21 @@ class Form:
 def form(*names: str) -> Form:
     """What the request's form holds under these names."""
     return Form({name: request.form.get(name, "").strip() for name in names})
+
+
+def one_time_key() -> str:
+    """What a form carries so that sending it twice does its deed once."""
+    return uuid4().hex
+
+
+def form_once() -> Once | None:
+    """The form's one-time key, bound to its address and fields."""
+    key = request.form.get("key", "")
+    if not FORM_KEY.fullmatch(key):
+        return None
+    fields = sorted(request.form.items(multi=True))
+    fingerprint = hashlib.sha256(json.dumps(fields).encode()).hexdigest()
+    return Once(key, f"{request.method} {request.path.lower()}", fingerprint)
 
 
 def is_htmx() -> bool:
@@ -226,8 +245,10 @@ __all__: Sequence[str] = (
     "back",
     "csrf",
     "form",
+    "form_once",
     "is_htmx",
     "live",
+    "one_time_key",
     "own_path",
     "page",
     "zone",

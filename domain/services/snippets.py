@@ -37,6 +37,12 @@ class SnippetService:
             )
         return replace(page, items=[_shown(caller, one) for one in page.items])
 
+    def get(self, caller: Caller, snippet_id: SnippetId) -> Snippet:
+        """Raises NotFound."""
+        caller.require(Permission.SEND)
+        with self._open() as work:
+            return _shown(caller, _found(work, caller, snippet_id))
+
     def create(
         self, caller: Caller, draft: SnippetDraft, once: Once | None = None
     ) -> tuple[Snippet, bool]:

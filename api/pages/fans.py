@@ -1,0 +1,298 @@
+"""Fans: found, tagged, kept, made one, handed out and erased."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from flask import Response, request
+
+from api.auth import caller
+from api.context import now, services
+from api.pages.routes import (
+    Flash,
+    Form,
+    Pages,
+    back,
+    form,
+    form_once,
+    is_htmx,
+    one_time_key,
+    page,
+    zone,
+)
+from domain.errors import Conflict, FieldProblem, Invalid
+from domain.fans import FanId
+from domain.money import MoneyFilter
+from domain.repositories import MergeId
+from domain.segments import TIERS, FanFilter, FanSort, SegmentId
+from domain.users import Permission
+
+fans = Pages("fans")
+
+ROWS, LINES, MERGES = 50, 20, 100
+FILTERS = ("q", "tag", "tier", "subscription", "linked", "min", "after", "before", "deleted")
+SORTS = {
+    FanSort.NEWEST: "Newest first",
+    FanSort.OLDEST: "Oldest first",
+    FanSort.NAME: "Name",
+    FanSort.VALUE: "Highest spend",
+    FanSort.LAST_SEEN: "Last seen",
+}
+FIELDS = ("name", "handle", "email", "tags", "value", "notes")
+NAMES = {"valueCents": "value"}
+
+
+@fans.get("/fans")
+def list_fans() -> Response:
+    """The list; a script asks for its next rows only."""
+    typed = Form({name: request.args.get(name, "").strip() for name in (*FILTERS, "sort")})
+    asked = {name: value for name, value in typed.values.items() if value}
+    segment = _number(request.args.get("segment", ""))
+    if segment is not None:
+        asked["segment"] = str(segment)
+    who, values, code = caller(), _choices(), 200
+    try:
+        found = services().fans.list_fans(
+            who,
+            ROWS,
+            request.args.get("cursor"),
+            sought=_sought(typed.values),
+            sort=_sort(asked),
+            segment_id=None if segment is None else SegmentId(segment),
+        )
+    except Invalid as refusal:
+        code, typed = 422, typed.refused(refusal)
+        found = services().fans.list_fans(who, ROWS, None)
+        asked = {}
+    values |= {
+        "found": found,
+        "asked": asked,
+        "segment": segment,
+        "more": _path(asked | {"cursor": found.next_cursor}) if found.next_cursor else None,
+    }
+    if is_htmx() and request.args.get("cursor"):
+        return page("fans/rows.html", **values)
+    return page("fans/list.html", code, form=typed, key=one_time_key(), **values)
+
+
+@fans.post("/fans/tags")
+def tag() -> Response:
+    """Tag the fans that are ticked."""
+    ids = [FanId(one) for text in request.form.getlist("fan") if (one := _number(text))]
+    result = services().fans.tag(
+        caller(),
+        ids,
+        None,
+        add=_words(request.form.get("add", "")),
+        remove=_words(request.form.get("remove", "")),
+        once=form_once(),
+    )
+    told = f"{result.changed} of {result.matched} fans changed."
+    return back(_path(_asked_of(request.form.get("asked", ""))), told)
+
+
+@fans.post("/fans/segments")
+def save_segment() -> Response:
+    """Keep what the list is narrowed to under a name."""
+    asked = _asked_of(request.form.get("asked", ""))
+    name = request.form.get("name", "")
+    made = services().segments.create(caller(), name, _sought(asked), form_once())
+    return back(f"/fans?segment={made.segment.id}", f"Saved as {name}.")
+
+
+@fans.post("/fans/segments/<int:segment_id>/delete")
+def delete_segment(segment_id: int) -> Response:
+    services().segments.delete(caller(), SegmentId(segment_id))
+    return back("/fans", "The segment is gone; its fans stay.")
+
+
+@fans.get("/fans/new")
+def new() -> Response:
+    caller().require(Permission.EDIT)
+    return page(
+        "fans/form.html", form=Form(dict.fromkeys(FIELDS, "")), fan=None, key=one_time_key()
+    )
+
+
+@fans.post("/fans/new")
+def create() -> Response:
+    typed = form(*FIELDS)
+    try:
+        given = {"platform": "onlyfans"} | _given(typed.values)
+        made = services().fans.create(caller(), given, now(), form_once())
+    except (Invalid, Conflict) as refusal:
+        told = typed.refused(refusal, **NAMES)
+        return page("fans/form.html", 422, form=told, fan=None, key=one_time_key())
+    return back(f"/fans/{made.fan.id}", "Added.")
+
+
+@fans.get("/fans/<int:fan_id>")
+def show(fan_id: int) -> Response:
+    """All of a fan on one page."""
+    who = caller()
+    fan = services().fans.get(who, FanId(fan_id))
+    money = None
+    if who.may(Permission.MONEY):
+        money = services().money.list_transactions(who, MoneyFilter(fan_id=fan.id), LINES, None)
+    merges = services().merges.list_merges(who, MERGES, None).items
+    return page(
+        "fans/show.html",
+        fan=fan,
+        money=money,
+        changes=services().fans.changes(who, fan.id, LINES, request.args.get("changes")),
+        merges=[one for one in merges if one.kept_id == fan.id and one.undone_at is None],
+        key=one_time_key(),
+    )
+
+
+@fans.get("/fans/<int:fan_id>/edit")
+def edit(fan_id: int) -> Response:
+    who = caller()
+    who.require(Permission.EDIT)
+    fan = services().fans.get(who, FanId(fan_id))
+    typed = {
+        "name": fan.name,
+        "handle": fan.handle,
+        "email": fan.email or "",
+        "tags": ", ".join(fan.tags),
+        "value": f"{fan.value_cents / 100:.2f}",
+        "notes": fan.notes or "",
+        "version": str(fan.version),
+    }
+    return page("fans/form.html", form=Form(typed), fan=fan)
+
+
+@fans.post("/fans/<int:fan_id>/edit")
+def change(fan_id: int) -> Response:
+    """Refused when somebody else changed the fan since the form was opened."""
+    who, typed = caller(), form(*FIELDS, "version")
+    fan = services().fans.get(who, FanId(fan_id))
+    try:
+        given = _given(typed.values)
+        if given.get("value_cents") == fan.value_cents:
+            del given["value_cents"]
+        version = _number(typed.values["version"])
+        services().fans.update(who, fan.id, given, now(), version)
+    except (Invalid, Conflict) as refusal:
+        return page("fans/form.html", 422, form=typed.refused(refusal, **NAMES), fan=fan)
+    return back(f"/fans/{fan.id}", "Saved.")
+
+
+@fans.post("/fans/<int:fan_id>/merge")
+def merge(fan_id: int) -> Response:
+    other = _number(request.form.get("other", "").removeprefix("fan_"))
+    if other is None:
+        raise Invalid(FieldProblem("other", "use the number of the other fan"))
+    services().merges.merge(caller(), FanId(fan_id), FanId(other), now(), form_once())
+    return back(f"/fans/{fan_id}", "They are one fan now. It can be undone for 30 days.")
+
+
+@fans.post("/fans/merges/<int:merge_id>/undo")
+def undo(merge_id: int) -> Response:
+    done = services().merges.undo(caller(), MergeId(merge_id), now(), form_once())
+    stayed = f" Changed since and kept: {', '.join(done.stayed)}." if done.stayed else ""
+    return back(f"/fans/{done.kept_id}", f"They are two fans again.{stayed}")
+
+
+@fans.post("/fans/<int:fan_id>/delete")
+def delete(fan_id: int) -> Response:
+    """Softly, or for good."""
+    mode = "hard" if request.form.get("mode") == "hard" else "soft"
+    services().departures.delete(caller(), FanId(fan_id), now(), mode)
+    if mode == "hard":
+        return back("/fans", "Erased for good.")
+    return back("/fans?deleted=yes", Flash("Deleted. It can be restored from this list."))
+
+
+@fans.post("/fans/<int:fan_id>/restore")
+def restore(fan_id: int) -> Response:
+    services().fans.restore(caller(), FanId(fan_id))
+    return back(f"/fans/{fan_id}", "Restored.")
+
+
+def _choices() -> dict[str, Any]:
+    who = caller()
+    return {
+        "tag_pairs": [(tag, f"{tag} ({n})") for tag, n in services().fans.tag_counts(who).counts],
+        "segments": services().segments.list_segments(who),
+        "tier_pairs": [(tier, tier.capitalize()) for tier in TIERS],
+        "sorts": list(SORTS.items()),
+    }
+
+
+def _sought(typed: Mapping[str, str]) -> FanFilter:
+    """What the filters of the address ask for; raises Invalid naming the field."""
+    lowest = _cents("min", typed.get("min", ""))
+    before = _day("before", typed.get("before", ""))
+    found = FanFilter(
+        q=typed.get("q") or None,
+        tags=_words(typed.get("tag", "")),
+        min_spend_cents=lowest,
+        seen_after=_day("after", typed.get("after", "")),
+        seen_before=before + timedelta(days=1) if before else None,
+        tier=typed.get("tier") or None,
+        subscription=typed.get("subscription") or None,
+        deleted=typed.get("deleted") == "yes",
+    )
+    linked = typed.get("linked")
+    return replace(found, linked=linked == "yes") if linked else found
+
+
+def _given(typed: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a fan from its form; what is empty is cleared."""
+    return {
+        "name": typed["name"],
+        "handle": typed["handle"],
+        "email": typed["email"] or None,
+        "tags": list(_words(typed["tags"])),
+        "notes": typed["notes"] or None,
+        "value_cents": _cents("valueCents", typed["value"]) or 0,
+    }
+
+
+def _sort(asked: Mapping[str, str]) -> FanSort:
+    return next((one for one in FanSort if one == asked.get("sort")), FanSort.NEWEST)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
+def _number(text: str) -> int | None:
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    return int(text) if is_number else None
+
+
+def _cents(field: str, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        cents = Decimal(text.replace(",", "").removeprefix("$")) * 100
+    except InvalidOperation:
+        cents = Decimal("NaN")
+    if not cents.is_finite() or not 0 <= cents < 10**13 or cents != int(cents):
+        raise Invalid(FieldProblem(field, "use dollars and cents, as in 12.50"))
+    return int(cents)
+
+
+def _day(field: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(FieldProblem(field, "use a day as in 2025-01-31")) from None
+
+
+def _path(asked: Mapping[str, str | None]) -> str:
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"/fans?{query}" if query else "/fans"
+
+
+def _asked_of(query: str) -> dict[str, str]:
+    """The filters that a form repeats; anything else is dropped."""
+    known = (*FILTERS, "sort", "segment")
+    return {name: value for name, value in parse_qsl(query) if name in known}
