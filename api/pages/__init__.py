@@ -8,12 +8,13 @@ from api.pages.assets import assets
 from api.pages.campaigns import campaigns
 from api.pages.fans import fans
 from api.pages.frame import frame
+from api.pages.inbox import inbox
 from api.pages.monitoring import monitoring
 from api.pages.notifications import notifications
 from api.pages.settings import settings
 from api.pages.today import today
 
-AREAS = (frame, today, notifications, monitoring, analytics, campaigns, fans, settings)
+AREAS = (frame, today, inbox, notifications, monitoring, analytics, campaigns, fans, settings)
 
 
 def register(app: Flask) -> None:

@@ -74,6 +74,11 @@ def at(instant: datetime | None) -> Markup | str:
     return _time(instant, clock(instant))
 
 
+def time_of_day(instant: datetime) -> Markup:
+    """Hours and minutes, where the day stands above them."""
+    return _time(instant, f"{instant.astimezone(zone()):%H:%M}")
+
+
 def _time(instant: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         instant.isoformat(), exact(instant), text
@@ -111,6 +116,7 @@ def register(app: Flask) -> None:
         exact=exact,
         ago=ago,
         at=at,
+        time_of_day=time_of_day,
         lines=lines,
         duration=duration,
         initials=initials,

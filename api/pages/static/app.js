@@ -23,6 +23,7 @@ function restoreDrafts(root) {
   for (const field of root.querySelectorAll("[data-draft]")) {
     const kept = localStorage.getItem(draftKey(field));
     if (kept && !field.value) field.value = kept;
+    else if (field.value) localStorage.setItem(draftKey(field), field.value);
   }
 }
 document.addEventListener("input", ({ target }) => {
@@ -148,24 +149,56 @@ document.addEventListener("keydown", (event) => {
 
 // Lists that grow upwards keep what is read where it is; a thread begins at its end.
 const heights = new WeakMap();
+function upwards(element) {
+  return element?.closest?.("[data-upwards]");
+}
+function isAtEnd(box) {
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+}
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const box = detail.target.closest?.("[data-upwards]");
-  if (box) heights.set(box, { height: box.scrollHeight, top: box.scrollTop, atEnd: box.scrollHeight - box.scrollTop - box.clientHeight < 80 });
+  const box = upwards(detail.target);
+  if (box) heights.set(box, { height: box.scrollHeight, top: box.scrollTop, atEnd: isAtEnd(box), older: detail.target.classList.contains("older") });
 });
-document.addEventListener("htmx:afterSettle", ({ detail }) => {
-  const box = detail.target.closest?.("[data-upwards]") ?? document.querySelector("[data-upwards]");
-  const kept = box && heights.get(box);
-  if (!kept) return;
-  heights.delete(box);
-  const older = detail.elt.classList?.contains("older") || detail.requestConfig?.elt?.classList.contains("older");
-  if (older) box.scrollTop = kept.top + box.scrollHeight - kept.height;
-  else if (kept.atEnd) box.scrollTop = box.scrollHeight;
+document.addEventListener("htmx:afterSwap", () => {
+  for (const box of document.querySelectorAll("[data-upwards]")) {
+    const kept = heights.get(box);
+    if (!kept) continue;
+    heights.delete(box);
+    const days = new Set();
+    for (const day of box.querySelectorAll("[data-day]")) {
+      if (days.has(day.dataset.day)) day.remove();
+      days.add(day.dataset.day);
+    }
+    if (kept.older) box.scrollTop = kept.top + box.scrollHeight - kept.height;
+    else if (kept.atEnd) box.scrollTop = box.scrollHeight;
+    else box.scrollTop = kept.top;
+    news(box);
+  }
+});
+function news(box) {
+  const part = box.querySelector("[data-news]");
+  const words = document.getElementById("thread-news");
+  if (!part || !words) return;
+  if (box.dataset.told !== undefined && box.dataset.told !== part.dataset.newsId) words.textContent = part.dataset.news;
+  box.dataset.told = part.dataset.newsId;
+}
+document.addEventListener("scroll", ({ target }) => {
+  if (target.dataset?.upwards === undefined) return;
+  const button = document.querySelector("[data-to-end]");
+  if (button) button.hidden = isAtEnd(target);
+}, true);
+document.addEventListener("click", ({ target }) => {
+  const box = target.closest("[data-to-end]") && document.querySelector("[data-upwards]");
+  if (box) box.scrollTop = box.scrollHeight;
 });
 function settle(root) {
   restoreDrafts(root);
   for (const box of root.querySelectorAll("[data-upwards]:not([data-settled])")) {
     box.dataset.settled = "yes";
-    box.scrollTop = box.scrollHeight;
+    const sought = box.querySelector(".target");
+    if (sought) sought.scrollIntoView({ block: "center" });
+    else box.scrollTop = box.scrollHeight;
+    news(box);
   }
   countDown();
 }
@@ -179,3 +212,70 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const busy = part.contains(document.activeElement) && isTyping(document.activeElement);
   if (document.hidden || busy || part.querySelector("dialog[open], details[open]")) event.preventDefault();
 });
+
+// Writing: what was sent stands in the thread at once, and is back in its field if it was refused.
+const underWay = new Map();
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const form = event.detail.elt;
+  if (form.dataset?.optimistic === undefined) return;
+  const { text, key, snippet, price } = form.elements;
+  if (!text.value.trim() && !form.elements.media.value.trim()) {
+    event.preventDefault();
+    text.focus();
+    return;
+  }
+  const bubble = document.createElement("li");
+  bubble.className = "message out busy";
+  bubble.setAttribute("aria-busy", "true");
+  const words = document.createElement("div");
+  words.className = "bubble out queued";
+  words.textContent = text.value;
+  const foot = document.createElement("div");
+  foot.className = "foot";
+  foot.textContent = "Handing over …";
+  bubble.append(words, foot);
+  document.querySelector("#newest .bubbles")?.append(bubble);
+  underWay.set(event.detail.xhr, { bubble, text: text.value, key: key.value, snippet: snippet.value, price: price.value, media: form.elements.media.value });
+  for (const field of [text, snippet, price, form.elements.media]) field.value = "";
+  key.value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  const box = document.querySelector("[data-upwards]");
+  box.scrollTop = box.scrollHeight;
+});
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  const kept = underWay.get(detail.xhr);
+  if (!kept) return;
+  underWay.delete(detail.xhr);
+  kept.bubble.remove();
+  if (detail.successful) return;
+  const fields = detail.elt.elements;
+  const typed = fields.text.value;
+  fields.text.value = typed ? `${kept.text}\n${typed}` : kept.text;
+  for (const name of ["snippet", "price", "media"]) fields[name].value = kept[name];
+  // Whether it arrived is not known: the same key again makes it the same message.
+  if (!typed) fields.key.value = kept.key;
+  fields.text.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// A slash at the beginning of what is written opens the snippets.
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const opener = document.querySelector("[data-snippets]");
+  if (key === "/" && opener && (target.id === "write" ? !target.value : !isTyping(target))) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    opener.click();
+  }
+  if ((key === "ArrowDown" || key === "ArrowUp") && target.closest("#snippets")) {
+    const stops = [...document.querySelectorAll("#snippet-q, .snippet")];
+    const next = stops[stops.indexOf(target) + (key === "ArrowDown" ? 1 : -1)];
+    if (next) {
+      event.preventDefault();
+      next.focus();
+    }
+  }
+  if (key === "Escape" && !document.querySelector("dialog[open]")) {
+    if (isTyping(target)) target.blur();
+    else document.querySelector("[data-back]")?.click();
+  }
+}, true);

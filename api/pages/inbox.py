@@ -1,0 +1,431 @@
+"""The inbox: conversations, a thread that refreshes itself, the fan beside it, and writing."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from flask import Response, request
+
+from api.auth import caller
+from api.context import now, services
+from api.pages.routes import Form, Pages, back, dressed, is_htmx, live, own_path, page, zone
+from api.views.conversations import FIELDS
+from domain.conversations import ConversationFilter, ConversationId
+from domain.errors import Conflict, DomainError, FieldProblem, Invalid, NotFound
+from domain.fans import recipient_id
+from domain.messages import Draft, attachments_of
+from domain.repositories import Once
+from domain.services.conversations import Opened
+from domain.snippets import SnippetId
+from domain.threads import Bubble, MessageFilter
+
+inbox = Pages("inbox")
+
+PLACE = "/messages/onlyfans"
+# A list grows by this much; beyond the most, dates lead further back.
+ROWS, ROWS_MOST = 40, 400
+# Of a thread: what is shown at first and asked for again, and what an open page may grow to.
+NEWEST, OLDER, OPEN_MOST = 50, 50, 300
+FOUND, SNIPPETS = 8, 50
+SPENDERS = ((100, "$1"), (10_000, "$100"), (50_000, "$500"), (100_000, "$1,000"))
+TIERS = ("whale", "spender", "quiet", "new")
+# Why a message goes later than was promised.
+DELAYS = {
+    "overtaken": "more urgent messages went before",
+    "retry": "a try ended without sending",
+    "limited": "the account's limits hold it back",
+    "recovery": "the waiting room was rebuilt",
+}
+# What an address may hold of filters, in this order.
+SWITCHES = ("unread", "unreplied", "failed", "online", "tips", "all")
+WRITTEN = ("text", "price", "media", "file", "snippet")
+TEXTS = ("q", "platform", "from", "to", "spent", "tier", "tag", "view")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The filters of an address, by their names there."""
+
+    given: Mapping[str, str]
+
+    @property
+    def filter(self) -> ConversationFilter:
+        given, on = self.given, {name: True for name in SWITCHES if name in self.given}
+        return ConversationFilter(
+            unread=on.get("unread"),
+            unreplied=on.get("unreplied"),
+            failed=on.get("failed"),
+            online=on.get("online"),
+            with_tips=on.get("tips"),
+            direct=False if "all" in on else None,
+            platform=given.get("platform"),
+            since=_day(given.get("from")),
+            until=_day(given.get("to"), end=True),
+            min_spend_cents=int(given["spent"]) if "spent" in given else None,
+            tier=given.get("tier"),
+            tag=given.get("tag"),
+            q=given.get("q"),
+        )
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.given)
+
+    @property
+    def more(self) -> int:
+        """How many filters are hidden behind the button."""
+        return len(self.given.keys() - {"q", "unread", "unreplied", "failed", "view"})
+
+    def address(self, path: str = "", /, **more: object) -> str:
+        """A path of the inbox with these filters and what is given beside them."""
+        query = dict(self.given) | {name: str(value) for name, value in more.items()}
+        return f"{PLACE}{path}?{urlencode(query)}" if query else f"{PLACE}{path}"
+
+    def toggled(self, name: str, value: str = "1") -> str:
+        """The list with a filter on where it was off, and off where it was on."""
+        given = dict(self.given)
+        if given.pop(name, None) != value:
+            given[name] = value
+        return Asked(given).address()
+
+
+def asked() -> Asked:
+    """The filters of the request; what cannot be one is left out."""
+    given = {name: "1" for name in SWITCHES if request.args.get(name) == "1"}
+    for name in TEXTS:
+        text = request.args.get(name, "").replace("\0", "").strip()[:100]
+        if text and _fits(name, text):
+            given[name] = text
+    return Asked(given)
+
+
+def _fits(name: str, text: str) -> bool:
+    if name in {"from", "to"}:
+        return _day(text) is not None
+    if name == "spent":
+        return text.isascii() and text.isdigit() and len(text) < 16
+    return name != "tier" or text in TIERS
+
+
+def _day(text: str | None, *, end: bool = False) -> datetime | None:
+    """The beginning of a day of the viewer's, or its end."""
+    try:
+        day = date.fromisoformat(text or "")
+        start = datetime.combine(day, time(), zone())
+        return start + timedelta(days=1, microseconds=-1) if end else start
+    except (ValueError, OverflowError):
+        return None
+
+
+# Looking
+
+
+@inbox.get(PLACE)
+def show() -> Response:
+    return page("inbox/page.html", **_list(), **_views(), opened=None)
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>")
+def show_thread(conversation_id: int) -> Response:
+    return _conversation_page(ConversationId(conversation_id))
+
+
+@inbox.get(f"{PLACE}/list")
+def rows() -> Response:
+    """The list, which refreshes itself and grows as a whole: so nothing is shown twice or lost."""
+    return live("inbox/rows.html", **_list())
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>/newest")
+def newest(conversation_id: int) -> Response:
+    """The end of a thread, which refreshes itself."""
+    return live("inbox/newest.html", **_newest(ConversationId(conversation_id)))
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>/older")
+def older(conversation_id: int) -> Response:
+    cursor = request.args.get("cursor", "")
+    found = services().threads.read(
+        caller(), ConversationId(conversation_id), OLDER, now(), cursor=cursor
+    )
+    values = {
+        "bubbles": found.bubbles,
+        "older": found.stretch.older,
+        "conversation_id": conversation_id,
+        "anchor": request.args.get("anchor"),
+        "asked": asked(),
+        "delays": DELAYS,
+    }
+    if is_htmx():
+        return page("inbox/older.html", **values)
+    return page("inbox/earlier.html", **values)
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>/fan")
+def fan_pane(conversation_id: int) -> Response:
+    opened = services().conversations.open(caller(), ConversationId(conversation_id))
+    return live("inbox/fan.html", opened=opened, asked=asked())
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>/snippets")
+def snippets(conversation_id: int) -> Response:
+    """Snippets to choose from, for a dialog."""
+    words = request.args.get("snippet_q", "").replace("\0", "").strip()[:100]
+    found = services().snippets.list_snippets(caller(), SNIPPETS, None, q=words)
+    return page(
+        "inbox/snippets.html", snippets=found, conversation_id=conversation_id, asked=asked()
+    )
+
+
+@inbox.post(f"{PLACE}/<int:conversation_id>/compose")
+def compose(conversation_id: int) -> Response:
+    """What is being written, with a snippet behind it; nothing is sent."""
+    opened = services().conversations.open(caller(), ConversationId(conversation_id))
+    return page("inbox/composer.html", **_composer(opened, request.args.get("snippet")))
+
+
+def _list() -> dict[str, Any]:
+    wanted = asked()
+    shown = request.args.get("rows", "")
+    limit = min(ROWS_MOST, max(ROWS, int(shown))) if shown.isdigit() and len(shown) < 5 else ROWS
+    here = request.args.get("here", "")
+    found = services().conversations.list_conversations(
+        caller(), wanted.filter, limit, None, now(), view=wanted.given.get("view")
+    )
+    return {
+        "asked": wanted,
+        "list": found,
+        "rows": limit,
+        "next_rows": min(limit + ROWS, ROWS_MOST) if found.next_cursor else None,
+        "is_full": limit == ROWS_MOST,
+        "here": int(here) if here.isdigit() and len(here) < 19 else None,
+    }
+
+
+def _views() -> dict[str, Any]:
+    """What stands over the list: views with their counts, and messages that hold the words."""
+    who, moment, words = caller(), now(), asked().given.get("q")
+    found: Sequence[Bubble] = ()
+    if words and len(words) > 1:
+        found, _ = services().threads.list_messages(
+            who, MessageFilter(q=words), FOUND, None, moment
+        )
+    return {
+        "views": services().saved_views.list_views(who, moment),
+        "found": found,
+        "spenders": SPENDERS,
+        "tiers": TIERS,
+    }
+
+
+def _conversation_page(
+    conversation_id: ConversationId, code: int = 200, written: Form | None = None
+) -> Response:
+    who, moment = caller(), now()
+    opened = services().conversations.open(who, conversation_id)
+    around = request.args.get("around") if request.method == "GET" else None
+    first = services().threads.read(who, conversation_id, NEWEST, moment, around=around)
+    # The oldest stands outside of what refreshes itself, which is all that follows it.
+    cursor = first.stretch.older
+    head = first.bubbles[:1] if cursor else []
+    values = _list() | _views() | _composer(opened, request.args.get("snippet"), written)
+    values |= {"head": head, "older": cursor, "here": conversation_id, "around": around}
+    if around is not None:
+        values |= _newest(conversation_id, cursor)
+    else:
+        values |= {
+            "bubbles": first.bubbles[len(head) :],
+            "anchor": cursor,
+            "is_cut": False,
+            "delays": DELAYS,
+        }
+    return page("inbox/page.html", code, **values)
+
+
+def _newest(conversation_id: ConversationId, anchor: str | None = None) -> dict[str, Any]:
+    """What follows the anchor, or the newest of a thread that was shown as a whole."""
+    who, moment = caller(), now()
+    anchor = anchor or request.form.get("anchor") or request.args.get("anchor") or None
+    read = services().threads.read
+    if anchor is None:
+        found = read(who, conversation_id, OPEN_MOST, moment)
+        bubbles, is_cut = found.bubbles, False
+    else:
+        found = read(who, conversation_id, OPEN_MOST + 1, moment, after=anchor)
+        bubbles, is_cut = found.bubbles[:OPEN_MOST], len(found.bubbles) > OPEN_MOST
+    return {
+        "bubbles": bubbles,
+        "anchor": anchor,
+        "is_cut": is_cut,
+        "conversation_id": conversation_id,
+        "asked": asked(),
+        "delays": DELAYS,
+    }
+
+
+def _composer(opened: Opened, snippet: str | None, written: Form | None = None) -> dict[str, Any]:
+    """What is written, with the text of a snippet behind it."""
+    given = request.form if request.method == "POST" else {}
+    form = written or Form(
+        {name: given.get(name, "") for name in ("text", "price", "media", "snippet")}
+    )
+    fan_id = opened.conversation.fan.id
+    if snippet and snippet.isdigit() and len(snippet) < 19 and written is None:
+        try:
+            text = services().snippets.rendered_for(caller(), SnippetId(int(snippet)), fan_id)
+        except (Conflict, NotFound) as refusal:
+            form = Form(form.values, error=f"This snippet cannot be used: {refusal.message}.")
+        else:
+            before = form.values["text"].rstrip()
+            joined = f"{before}\n{text}" if before else text
+            form = Form(dict(form.values) | {"text": joined, "snippet": snippet})
+    return {
+        "opened": opened,
+        "conversation_id": opened.conversation.id,
+        "form": form,
+        "key": str(uuid4()),
+        "anchor": given.get("anchor", ""),
+        "asked": asked(),
+        "inserted": snippet is not None,
+    }
+
+
+# Writing
+
+
+@inbox.post(f"{PLACE}/<int:conversation_id>/send")
+def send(conversation_id: int) -> Response:
+    """Accept what was written. The form's key makes a second click of it the same message."""
+    found = ConversationId(conversation_id)
+    names = ("text", "price", "media", "snippet")
+    typed = Form({name: request.form.get(name, "") for name in names})
+    who, moment = caller(), now()
+    try:
+        bubble, result = services().conversations.send(who, found, _draft(typed), moment, _once())
+    except (Invalid, Conflict) as refusal:
+        told = _told(typed, refusal)
+        if is_htmx():
+            return _refused(told)
+        return _conversation_page(found, 422, told)
+    if not result.replayed:
+        services().journal.note(
+            "message_queued",
+            messageId=str(result.message_id),
+            userId=str(who.owner_id),
+            recipientId=recipient_id(bubble.message.fan_id),
+            queueDepth=services().monitoring.queue_depth(who, moment),
+        )
+    return _thread_again(found)
+
+
+def _refused(told: Form) -> Response:
+    """For a script, which keeps what was typed where it is."""
+    names = {"text": "message", "price": "price", "media": "files"}
+    problems = [f"{names.get(name, name)}: {text}" for name, text in told.problems.items()]
+    response = page(
+        "refusals/toast.html",
+        422,
+        heading="Not sent",
+        error="; ".join(problems) or told.error,
+        remedy="What you wrote is kept: change it and send it again.",
+    )
+    response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"
+    return response
+
+
+def _told(typed: Form, refusal: DomainError) -> Form:
+    """The refusal beside the field it belongs to, whatever the service calls that."""
+    problems = refusal.problems if isinstance(refusal, Invalid | Conflict) else ()
+    known: dict[str, str] = {}
+    for one in problems:
+        name = one.field.split(".")[0]
+        name = {"priceCents": "price", "attachments": "media"}.get(name, name)
+        known[name] = f"{known[name]}; {one.message}" if name in known else one.message
+    return Form(typed.values, known, None if known else refusal.message)
+
+
+def _draft(typed: Form) -> Draft:
+    snippet = typed.values["snippet"]
+    urls = typed.values["media"].split() + request.form.getlist("file")
+    return Draft(
+        content=typed.values["text"].replace("\r\n", "\n"),
+        attachments=attachments_of(urls),
+        price_cents=_cents(typed.values["price"]),
+        snippet_id=int(snippet) if snippet.isdigit() and len(snippet) < 19 else None,
+        fields=FIELDS,
+    )
+
+
+def _cents(text: str) -> int | None:
+    text = text.strip().lstrip("$")
+    if not text:
+        return None
+    try:
+        cents = Decimal(text) * 100
+    except InvalidOperation:
+        cents = Decimal("NaN")
+    if not cents.is_finite() or cents != cents.to_integral_value() or abs(cents) > 10**9:
+        raise Invalid(FieldProblem("priceCents", "write an amount of dollars, as in 12.50"))
+    return int(cents) or None
+
+
+def _once() -> Once | None:
+    """The form's key, bound to its address and to what was written."""
+    key = request.form.get("key", "")
+    if not 1 <= len(key) <= 100 or not key.isascii() or not key.isprintable():
+        return None
+    said = {name: values for name, values in request.form.lists() if name in WRITTEN}
+    fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return Once(key, f"{request.method} {request.path}", fingerprint)
+
+
+@inbox.post(f"{PLACE}/<int:conversation_id>/messages/<uuid:message_id>/<deed>")
+def change(conversation_id: int, message_id: UUID, deed: str) -> Response:
+    """Retry, cancel, confirm or take back one message."""
+    who, moment, found = caller(), now(), ConversationId(conversation_id)
+    shown = services().threads.bubble(who, message_id, moment)
+    if shown.message.conversation_id != found:
+        raise NotFound("no such message in this conversation")
+    if deed == "retry":
+        services().messages.retry(who, message_id, moment)
+    elif deed == "cancel":
+        services().messages.cancel(who, message_id)
+    elif deed == "confirm":
+        services().messages.confirm_sent(who, message_id, moment)
+    elif deed == "unsend":
+        services().unsending.ask(who, message_id, moment)
+    else:
+        raise NotFound("no such deed")
+    return _thread_again(found)
+
+
+@inbox.post(f"{PLACE}/<int:conversation_id>/read")
+def mark_read(conversation_id: int) -> Response:
+    services().read_marks.mark_read(caller(), ConversationId(conversation_id))
+    if is_htmx():
+        return dressed(Response(status=204))
+    return back(asked().address(f"/{conversation_id}"), "Marked as read.")
+
+
+@inbox.post(f"{PLACE}/<int:conversation_id>/unread")
+def mark_unread(conversation_id: int) -> Response:
+    """Then to the list: an open thread would be read again at once."""
+    services().read_marks.mark_unread(caller(), ConversationId(conversation_id))
+    return back(asked().address(), "Marked as unread.")
+
+
+def _thread_again(conversation_id: ConversationId) -> Response:
+    """The end of the thread for a script, the page for a plain form."""
+    if not is_htmx():
+        return dressed(_see_other(asked().address(f"/{conversation_id}")))
+    return live("inbox/newest.html", **_newest(conversation_id))
+
+
+def _see_other(path: str) -> Response:
+    return Response(status=303, headers={"Location": own_path(path, PLACE)})
