@@ -32,7 +32,7 @@ PLACE = "/messages/onlyfans"
 ROWS, ROWS_MOST = 40, 400
 # Of a thread: what is shown at first and asked for again, and what an open page may grow to.
 NEWEST, OLDER, OPEN_MOST = 50, 50, 300
-FOUND, SNIPPETS = 8, 50
+FOUND, SNIPPETS, FILES = 8, 50, 24
 SPENDERS = ((100, "$1"), (10_000, "$100"), (50_000, "$500"), (100_000, "$1,000"))
 TIERS = ("whale", "spender", "quiet", "new")
 # Why a message goes later than was promised.
@@ -162,9 +162,7 @@ def older(conversation_id: int) -> Response:
         "asked": asked(),
         "delays": DELAYS,
     }
-    if is_htmx():
-        return page("inbox/older.html", **values)
-    return page("inbox/earlier.html", **values)
+    return page("inbox/older.html" if is_htmx() else "inbox/earlier.html", **values)
 
 
 @inbox.get(f"{PLACE}/<int:conversation_id>/fan")
@@ -178,8 +176,19 @@ def snippets(conversation_id: int) -> Response:
     """Snippets to choose from, for a dialog."""
     words = request.args.get("snippet_q", "").replace("\0", "").strip()[:100]
     found = services().snippets.list_snippets(caller(), SNIPPETS, None, q=words)
+    template = "inbox/snippets.html" if is_htmx() else "inbox/choose.html"
+    return page(template, snippets=found, conversation_id=conversation_id, asked=asked())
+
+
+@inbox.get(f"{PLACE}/<int:conversation_id>/files")
+def files(conversation_id: int) -> Response:
+    """Files to choose from; what the fan has had is marked, so that nothing is sold twice."""
+    found, panel = services().conversations.files(caller(), ConversationId(conversation_id), FILES)
     return page(
-        "inbox/snippets.html", snippets=found, conversation_id=conversation_id, asked=asked()
+        "inbox/files.html",
+        files=found,
+        had={one.url for one in panel.already_sent},
+        bought={url for one in panel.already_bought for url in one.urls},
     )
 
 

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.connections import ConnectionId
-from domain.conversations import Conversation, ConversationFilter, ConversationId, FanPanel
+from domain.conversations import (
+    Conversation,
+    ConversationFilter,
+    ConversationId,
+    FanPanel,
+    SentMedia,
+)
 from domain.fans import FanId
 from domain.paging import Page
 from domain.ports import Account
@@ -49,6 +55,12 @@ class ConversationRepository(Protocol):
         ...
 
     def panel(self, owner_id: OwnerId, fan_id: FanId) -> FanPanel: ...
+
+    def files(
+        self, owner_id: OwnerId, connection_id: ConnectionId, limit: int
+    ) -> Sequence[SentMedia]:
+        """What the account has sent of late to anybody, each file once, the newest first."""
+        ...
 
     def read(self, owner_id: OwnerId, conversation_id: ConversationId, tell_in: timedelta) -> bool:
         """Mark all that the fan wrote as read; the platform is to be told after `tell_in`. False,

@@ -1,6 +1,6 @@
 """The inbox: conversations, what stands beside one, and writing in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from domain.conversations import (
     ConversationFilter,
     ConversationId,
     FanPanel,
+    SentMedia,
 )
 from domain.errors import Conflict, NotFound
 from domain.fans import Fan, FanId, recipient_id
@@ -79,6 +80,19 @@ class ConversationService:
         if not caller.may(Permission.MONEY):
             panel = replace(panel, gross_cents=None, net_cents=None)
         return Opened(found, panel)
+
+    def files(
+        self, caller: Caller, conversation_id: ConversationId, limit: int
+    ) -> tuple[Sequence[SentMedia], FanPanel]:
+        """What this conversation's account has sent of late to anybody, and the fan's panel, which
+        tells what of it the fan has had. Raises NotFound."""
+        caller.require(Permission.SEND)
+        opened = self.open(caller, conversation_id)
+        with self._open() as work:
+            found = work.conversations.files(
+                caller.owner_id, opened.conversation.connection_id, limit
+            )
+        return found, opened.panel
 
     def send(
         self,

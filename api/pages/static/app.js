@@ -175,6 +175,11 @@ document.addEventListener("htmx:afterSwap", () => {
     news(box);
   }
 });
+// What is at its end stays there when what is written below grows.
+const ended = new WeakSet();
+const resized = new ResizeObserver((boxes) => {
+  for (const { target } of boxes) if (ended.has(target)) target.scrollTop = target.scrollHeight;
+});
 function news(box) {
   const part = box.querySelector("[data-news]");
   const words = document.getElementById("thread-news");
@@ -184,6 +189,8 @@ function news(box) {
 }
 document.addEventListener("scroll", ({ target }) => {
   if (target.dataset?.upwards === undefined) return;
+  if (isAtEnd(target)) ended.add(target);
+  else ended.delete(target);
   const button = document.querySelector("[data-to-end]");
   if (button) button.hidden = isAtEnd(target);
 }, true);
@@ -198,6 +205,8 @@ function settle(root) {
     const sought = box.querySelector(".target");
     if (sought) sought.scrollIntoView({ block: "center" });
     else box.scrollTop = box.scrollHeight;
+    if (!sought) ended.add(box);
+    resized.observe(box);
     news(box);
   }
   countDown();
@@ -219,7 +228,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const form = event.detail.elt;
   if (form.dataset?.optimistic === undefined) return;
   const { text, key, snippet, price } = form.elements;
-  if (!text.value.trim() && !form.elements.media.value.trim()) {
+  const chosen = [...form.querySelectorAll("[name=file]:checked")];
+  if (!text.value.trim() && !form.elements.media.value.trim() && !chosen.length) {
     event.preventDefault();
     text.focus();
     return;
@@ -235,7 +245,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   foot.textContent = "Handing over …";
   bubble.append(words, foot);
   document.querySelector("#newest .bubbles")?.append(bubble);
-  underWay.set(event.detail.xhr, { bubble, text: text.value, key: key.value, snippet: snippet.value, price: price.value, media: form.elements.media.value });
+  underWay.set(event.detail.xhr, { bubble, text: text.value, key: key.value, snippet: snippet.value, price: price.value, media: form.elements.media.value, chosen });
+  for (const one of chosen) one.checked = false;
   for (const field of [text, snippet, price, form.elements.media]) field.value = "";
   key.value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   const box = document.querySelector("[data-upwards]");
@@ -251,6 +262,7 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   const typed = fields.text.value;
   fields.text.value = typed ? `${kept.text}\n${typed}` : kept.text;
   for (const name of ["snippet", "price", "media"]) fields[name].value = kept[name];
+  for (const one of kept.chosen) one.checked = true;
   // Whether it arrived is not known: the same key again makes it the same message.
   if (!typed) fields.key.value = kept.key;
   fields.text.dispatchEvent(new Event("input", { bubbles: true }));

@@ -16,6 +16,7 @@ from domain.conversations import (
     Direction,
     FanPanel,
     Preview,
+    SentMedia,
 )
 from domain.fans import FanId
 from domain.paging import Page
@@ -37,6 +38,21 @@ PREVIEWS = text(
     CROSS JOIN LATERAL (
       SELECT * FROM messages m WHERE m.conversation_id = asked.id
       ORDER BY m.created_at DESC, m.id DESC LIMIT 1) m
+    """
+)
+# Of the newest messages only: an account has sent millions.
+FILES = text(
+    """
+    SELECT max(m.id) AS id, file ->> 'type' AS type, file ->> 'url' AS url,
+      max(m.created_at) AS created_at
+    FROM (
+      SELECT id, attachments, created_at, state FROM messages
+      WHERE connection_id = :connection_id AND user_id = :owner_id
+      ORDER BY created_at DESC, id DESC LIMIT 1000) m
+    CROSS JOIN LATERAL jsonb_array_elements(m.attachments) file
+    WHERE m.state IN ('sent', 'delivered')
+    GROUP BY file ->> 'type', file ->> 'url'
+    ORDER BY max(m.created_at) DESC, max(m.id) DESC LIMIT :limit
     """
 )
 READ = text(
@@ -170,6 +186,15 @@ class SqlConversationRepository:
             )
         )
         return None if found is None else FanId(found)
+
+    def files(
+        self, owner_id: OwnerId, connection_id: ConnectionId, limit: int
+    ) -> Sequence[SentMedia]:
+        values = {"owner_id": owner_id, "connection_id": connection_id, "limit": limit}
+        return [
+            SentMedia(row.id, row.type, row.url, row.created_at)
+            for row in self._session.execute(FILES, values)
+        ]
 
     def panel(self, owner_id: OwnerId, fan_id: FanId) -> FanPanel:
         return panel_of(self._session, owner_id, fan_id)
