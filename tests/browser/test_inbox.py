@@ -121,6 +121,9 @@ def test_what_a_refusal_gives_back(system: System, browsing: Browsing) -> None:
     expect(page.locator("#write")).to_have_value("For three dollars")
     expect(page.locator("#write-price")).to_have_value("3.00")
     expect(page.locator(".message.out")).to_have_count(0)
+    # htmx tells the console of every refusal.
+    assert all("Response Status Error Code 422" in one for one in browsing.complaints)
+    browsing.complaints.clear()
 
 
 def test_a_fan_is_heard_without_a_reload(system: System, browsing: Browsing) -> None:

@@ -155,6 +155,13 @@ function upwards(element) {
 function isAtEnd(box) {
   return box.scrollHeight - box.scrollTop - box.clientHeight < 80;
 }
+function eachDayOnce(box) {
+  const days = new Set();
+  for (const day of box.querySelectorAll("[data-day]")) {
+    if (days.has(day.dataset.day)) day.remove();
+    days.add(day.dataset.day);
+  }
+}
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const box = upwards(detail.target);
   if (box) heights.set(box, { height: box.scrollHeight, top: box.scrollTop, atEnd: isAtEnd(box), older: detail.target.classList.contains("older") });
@@ -164,11 +171,7 @@ document.addEventListener("htmx:afterSwap", () => {
     const kept = heights.get(box);
     if (!kept) continue;
     heights.delete(box);
-    const days = new Set();
-    for (const day of box.querySelectorAll("[data-day]")) {
-      if (days.has(day.dataset.day)) day.remove();
-      days.add(day.dataset.day);
-    }
+    eachDayOnce(box);
     if (kept.older) box.scrollTop = kept.top + box.scrollHeight - kept.height;
     else if (kept.atEnd) box.scrollTop = box.scrollHeight;
     else box.scrollTop = kept.top;
@@ -202,6 +205,7 @@ function settle(root) {
   restoreDrafts(root);
   for (const box of root.querySelectorAll("[data-upwards]:not([data-settled])")) {
     box.dataset.settled = "yes";
+    eachDayOnce(box);
     const sought = box.querySelector(".target");
     if (sought) sought.scrollIntoView({ block: "center" });
     else box.scrollTop = box.scrollHeight;
