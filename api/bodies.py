@@ -26,6 +26,7 @@ from domain.repositories import Once
 BODY_MAX = 64 * 1024
 WEBHOOK_MAX = 1024 * 1024
 WEBHOOKS, UPLOADS = "/api/webhooks/onlyfans", "/api/onlyfans/import/csv"
+PAGE_UPLOADS = "/platforms/connect/onlyfans/imports"
 # Deeper than any body of ours, and far below Python's recursion limit.
 DEPTH_MAX = 32
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -74,7 +75,7 @@ def read_query(request: Request) -> dict[str, str | list[str]]:
 def bound(request: Request) -> None:
     """Refuse a body beyond its address's limit before it is read; raises 413."""
     rule = request.url_rule.rule if request.url_rule else ""
-    if rule == UPLOADS and request.method == "POST":
+    if rule in {UPLOADS, PAGE_UPLOADS} and request.method == "POST":
         largest = services().settings.csv_max_bytes
         # And what surrounds the file: boundaries, heads, and the other fields.
         limit = largest + BODY_MAX

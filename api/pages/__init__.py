@@ -6,6 +6,7 @@ from api.pages import filters, refusals
 from api.pages.analytics import analytics
 from api.pages.assets import assets
 from api.pages.campaigns import campaigns
+from api.pages.connect import connect
 from api.pages.fans import fans
 from api.pages.frame import frame
 from api.pages.inbox import inbox
@@ -14,7 +15,7 @@ from api.pages.notifications import notifications
 from api.pages.settings import settings
 from api.pages.today import today
 
-AREAS = (frame, today, inbox, notifications, monitoring, analytics, campaigns, fans, settings)
+AREAS = (frame, today, inbox, notifications, monitoring, analytics, campaigns, fans, settings, connect)
 
 
 def register(app: Flask) -> None:
