@@ -15,7 +15,18 @@ from api.pages.notifications import notifications
 from api.pages.settings import settings
 from api.pages.today import today
 
-AREAS = (frame, today, inbox, notifications, monitoring, analytics, campaigns, fans, settings, connect)
+AREAS = (
+    frame,
+    today,
+    inbox,
+    notifications,
+    monitoring,
+    analytics,
+    campaigns,
+    fans,
+    settings,
+    connect,
+)
 
 
 def register(app: Flask) -> None:
