@@ -326,7 +326,9 @@ def test_a_page_costs_the_same_however_much_there_is(
           direction, text, created_at, state, queued_at)
         SELECT gen_random_uuid(), c.user_id, c.connection_id, c.id, c.fan_id, 'out', 'Hi ' || n,
           now() - n * interval '1 minute', 'sent', now()
-        FROM conversations c CROSS JOIN generate_series(1, 1000) n WHERE c.id = :talk
+        FROM conversations c CROSS JOIN generate_series(1, 1000) n WHERE c.id = :talk;
+        INSERT INTO transactions (user_id, fan_id, source, type, gross_cents, net_cents, happened_at)
+        SELECT :owner, id, 'sync', 'tip', 100, 80, now() FROM fans CROSS JOIN generate_series(1, 10)
         """,
         owner=crm.owner,
         connection=crm.connection,
