@@ -59,7 +59,7 @@ def test_a_message_waits_with_its_time_and_is_sent(system: System, browsing: Bro
     talk = conversation(system, account)
     page = browsing.go(f"{PLACE}/{talk}")
     mark(page)
-    with system.frozen("pacer"):
+    with system.frozen("worker-messages"):
         page.fill("#write", "Tonight at nine")
         page.keyboard.press("Control+Enter")
         bubble = page.locator(".message.out", has_text="Tonight at nine")
