@@ -168,13 +168,16 @@ def emulator(data: Path, region: str, bucket: str, visibility_timeout_seconds: i
 
 
 @click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="where to listen")
 @click.option("--port", type=int, required=True)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="for S3 objects")
 @click.option("--region", default="us-east-1", show_default=True)
 @click.option("--bucket", default="huntaze-uploads", show_default=True)
 @click.option("--visibility-timeout", type=int, default=120, show_default=True, help="seconds")
-def main(port: int, data: Path, region: str, bucket: str, visibility_timeout: int) -> None:
-    """Serve the emulator on 127.0.0.1 until it is told to end."""
+def main(
+    host: str, port: int, data: Path, region: str, bucket: str, visibility_timeout: int
+) -> None:
+    """Serve the emulator until it is told to end."""
     application = emulator(data, region, bucket, visibility_timeout)
     # Everything worth keeping is on disk already; a graceful end would wait for long polls.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -184,7 +187,7 @@ def main(port: int, data: Path, region: str, bucket: str, visibility_timeout: in
     # A long poll holds a thread, and each worker thread keeps connections of its own open.
     serve(
         application,
-        host="127.0.0.1",
+        host=host,
         port=port,
         threads=64,
         connection_limit=2000,
