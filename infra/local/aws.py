@@ -175,7 +175,7 @@ def emulator(data: Path, region: str, bucket: str, visibility_timeout_seconds: i
 @click.option("--bucket", default="huntaze-uploads", show_default=True)
 @click.option("--visibility-timeout", type=int, default=120, show_default=True, help="seconds")
 def main(
-    host: str, port: int, data: Path, region: str, bucket: str, visibility_timeout: int
+    *, host: str, port: int, data: Path, region: str, bucket: str, visibility_timeout: int
 ) -> None:
     """Serve the emulator until it is told to end."""
     application = emulator(data, region, bucket, visibility_timeout)
