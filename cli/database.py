@@ -4,13 +4,19 @@ import click
 
 from cli.context import services, settings
 from infra.local.demo import seed
-from infra.wiring import migrate_database
+from infra.wiring import TablesDiffer, migrate_database
 
 
 @click.command()
 def migrate() -> None:
-    """Bring the database's schema up to date; safe to run twice, and from several places."""
-    done = migrate_database(settings())
+    """Bring the database's schema up to date; safe to run twice, and from several places.
+
+    Tables of an older product keep every row and get what they miss; where they cannot, the
+    differences are listed and nothing is changed."""
+    try:
+        done = migrate_database(settings())
+    except TablesDiffer as problem:
+        raise click.ClickException(str(problem)) from None
     click.echo(f"{len(done)} migrations applied" if done else "the schema is up to date")
 
 

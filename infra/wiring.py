@@ -55,6 +55,7 @@ from domain.services.users import UserService
 from infra.bus.dead_letters import SqsDeadLetters
 from infra.bus.publisher import SqsBus
 from infra.cipher import Cipher
+from infra.db.adopting import TablesDiffer
 from infra.db.engine import HealingTurn, make_engine
 from infra.db.migrate import pending, upgrade
 from infra.db.unit_of_work import SqlUnitOfWork
@@ -81,6 +82,7 @@ __all__ = [
     "Finding",
     "JwtIssuer",
     "Services",
+    "TablesDiffer",
     "build",
     "migrate_database",
     "probe_key",

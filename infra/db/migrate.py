@@ -7,8 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
+from infra.db.adopting import adopt
+from infra.db.engine import MIGRATION_LOCK
 from infra.db.tables import Row
 
 
@@ -21,7 +23,11 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema up to `revision`; safe to run from several processes at once."""
+    """Bring the schema up to `revision`; safe to run from several processes at once. Tables of an
+    older product become ours; raises TablesDiffer when they cannot."""
+    with engine.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        adopt(connection, ScriptDirectory.from_config(config()))
     with engine.connect() as connection:
         command.upgrade(config(connection), revision)
 

@@ -2,10 +2,18 @@
 the migration fail instead of making everybody wait."""
 
 from alembic import context
+from alembic.operations import Operations, ops, toimpl
 from sqlalchemy import Connection, text
 
 from infra.db.engine import MIGRATION_LOCK
 from infra.db.tables import Row
+
+
+@Operations.implementation_for(ops.AddColumnOp, replace=True)
+def add_column(operations: Operations, operation: ops.AddColumnOp) -> None:
+    """A table of an older product may have the column already, with its type (infra/db/adopting)."""
+    operation.if_not_exists = True
+    toimpl.add_column(operations, operation)
 
 
 def migrate(connection: Connection) -> None:
