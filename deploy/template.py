@@ -548,6 +548,7 @@ def rights(process: str) -> list[Json]:
             ),
             allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], everywhere),
             allow(["lambda:ListEventSourceMappings"], "*"),
+            lists,
         ]
     made = [
         allow(["sqs:SendMessage"], everywhere),

@@ -206,7 +206,7 @@ def test_a_process_may_do_what_it_does_and_no_more(process: str) -> None:
     else:
         assert receives == []
     files = {action for action in actions if action.startswith("s3:")}
-    assert bool(files) == (process in {"web", "pacer", "worker-imports"})
+    assert bool(files) == (process in {"web", "pacer", "worker-imports", "release"})
 
 
 def test_only_who_verifies_webhooks_reads_their_secret() -> None:
