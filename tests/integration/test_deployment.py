@@ -1,5 +1,6 @@
-"""The template on an emulated AWS, as far as that goes: it skips alarms and scaling with a warning,
-and knows neither service discovery nor our PostgreSQL and Redis; test_template.py reads those."""
+"""The template on an emulated AWS, as far as that goes: it skips alarms, scaling and policies
+of queues and buckets, and knows neither service discovery nor our PostgreSQL and Redis.
+test_template.py reads those."""
 
 import warnings
 from collections.abc import Iterator
@@ -75,5 +76,4 @@ def test_it_comes_up_with_its_queues_and_a_service_for_each_process(size: str) -
     ecs = boto3.client("ecs", REGION)
     services = ecs.list_services(cluster="huntaze-of-fargate", maxResults=50)["serviceArns"]
     assert len(services) == (2 if size == "small" else 7)
-    (bucket,) = boto3.client("s3", REGION).list_buckets()["Buckets"]
-    assert boto3.client("s3", REGION).get_bucket_policy(Bucket=bucket["Name"])
+    assert len(boto3.client("s3", REGION).list_buckets()["Buckets"]) == 1
