@@ -48,9 +48,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Standing:
-    """How things stand now. `oldest_seconds`: since when the message waits that should have gone
-    first; 0 when none waits beyond its promise."""
+    """How things stand now, of the accounts that send. `lateness`: seconds past its announced time
+    of the latest waiting message; `oldest_age`: seconds that the oldest direct reply has waited."""
 
     waiting: Mapping[Lane, int] = field(default_factory=dict)
     unknown: int = 0
-    oldest_seconds: float = 0.0
+    lateness: float = 0.0
+    oldest_age: float = 0.0

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 QUEUED_NAME, PROCESSED_NAME = "OnlyFansMessagesQueued", "OnlyFansMessagesProcessed"
 FAILED_NAME, DEPTH_NAME = "OnlyFansMessagesFailed", "OnlyFansQueueDepth"
 TIME_NAME, ERRORS_NAME = "OnlyFansProcessingTime", "OnlyFansWorkerErrors"
-PROMISE_NAME, OLDEST_NAME = "OnlyFansPromiseError", "OnlyFansOldestWaiting"
+PROMISE_NAME = "OnlyFansPromiseError"
+LATENESS_NAME, AGE_NAME = "OnlyFansLateness", "OnlyFansOldestAge"
 DEAD_NAME, UNKNOWN_NAME = "OnlyFansDeadLetters", "OnlyFansMessagesUnknown"
 
 QUEUED = Counter(QUEUED_NAME, "Messages accepted")
@@ -41,7 +42,8 @@ PROMISE = Histogram(
     "Seconds later than promised",
     buckets=(-60, -10, -1, -0.1, 0.1, 1, 2, 6, 15, 60, 600),
 )
-OLDEST = Gauge(OLDEST_NAME, "Seconds by which the longest waiting message is late")
+LATENESS = Gauge(LATENESS_NAME, "Seconds past its announced time of the latest waiting message")
+AGE = Gauge(AGE_NAME, "Seconds that the oldest direct reply has waited")
 IN_QUEUE = Gauge("OnlyFansQueueMessages", "Tasks that wait in SQS", ["queue"])
 DEAD = Gauge(DEAD_NAME, "Tasks given up after five tries", ["queue"])
 
@@ -112,7 +114,8 @@ def data(
     for lane, number in standing.waiting.items():
         yield _datum(DEPTH_NAME, number, Lane=lane.value)
     yield _datum(UNKNOWN_NAME, standing.unknown)
-    yield _datum(OLDEST_NAME, standing.oldest_seconds, "Seconds")
+    yield _datum(LATENESS_NAME, standing.lateness, "Seconds")
+    yield _datum(AGE_NAME, standing.oldest_age, "Seconds")
     if queues is not None:
         yield _datum(DEAD_NAME, sum(dead for _, dead in queues.values()))
     yield from _spread(TIME_NAME, tally.times.get(Stage.TOTAL, ()), "Milliseconds")
@@ -151,7 +154,8 @@ def _count(tally: Tally, standing: Standing, queues: Mapping[str, tuple[int, int
     for lane, number in standing.waiting.items():
         DEPTH.labels(lane.value).set(number)
     UNKNOWN.set(standing.unknown)
-    OLDEST.set(standing.oldest_seconds)
+    LATENESS.set(standing.lateness)
+    AGE.set(standing.oldest_age)
     for stage, values in tally.times.items():
         for value in values:
             TIME.labels(stage.value).observe(value)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.alarms import RULES
 from infra.bus.routing import MAX_RECEIVES
 from infra.settings import QUEUES, Settings
 
@@ -146,12 +147,7 @@ def test_the_owners_names_are_the_defaults() -> None:
 
 
 ALARMS = {
-    "QueueDepthAlarm": (100, "warning"),
-    "DeadLettersAlarm": (10, "critical"),
-    "FailureRateAlarm": (0.05, "warning"),
-    "WorkerErrorsAlarm": (10, "critical"),
-    "LatenessAlarm": (60, "critical"),
-    "OldestAgeAlarm": (900, "critical"),
+    f"{rule.name.title().replace('_', '')}Alarm": (rule.threshold, rule.severity) for rule in RULES
 }
 
 

@@ -52,7 +52,9 @@ STANDING = sql(
     SELECT count(*) FILTER (WHERE campaign_id IS NULL) AS direct,
       count(*) FILTER (WHERE campaign_id IS NOT NULL) AS campaign,
       coalesce(max(extract(epoch FROM now() - m.estimated_send_at))
-        FILTER (WHERE m.hold IS NULL AND c.state = 'active'), 0)::float AS oldest
+        FILTER (WHERE m.hold IS NULL AND c.state = 'active'), 0)::float AS lateness,
+      coalesce(max(extract(epoch FROM now() - m.queued_at)) FILTER (WHERE m.hold IS NULL
+        AND m.campaign_id IS NULL AND c.state = 'active'), 0)::float AS oldest_age
     FROM messages m JOIN platform_connections c ON c.id = m.connection_id
     WHERE m.state = 'queued'
     """
@@ -107,7 +109,8 @@ class SqlTelemetryRepository:
         return Standing(
             waiting={Lane.DIRECT: row.direct, Lane.CAMPAIGN: row.campaign},
             unknown=self._session.scalar(UNKNOWN) or 0,
-            oldest_seconds=max(0.0, row.oldest),
+            lateness=max(0.0, row.lateness),
+            oldest_age=max(0.0, row.oldest_age),
         )
 
     def told(self, window: Window) -> None:

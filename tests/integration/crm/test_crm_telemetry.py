@@ -136,7 +136,9 @@ def test_cloudwatch_gets_the_owners_names_and_the_same_numbers() -> None:
         times={Stage.TOTAL: [100.0, 101.0, 2500.0], Stage.CALL: [90.0]},
         promise_errors=[0.3],
     )
-    standing = Standing({Lane.DIRECT: 3, Lane.CAMPAIGN: 98}, unknown=1, oldest_seconds=4.0)
+    standing = Standing(
+        {Lane.DIRECT: 3, Lane.CAMPAIGN: 98}, unknown=1, lateness=4.0, oldest_age=9.0
+    )
 
     told = list(data(tally, standing, {"messages": (4, 11), "imports": (0, 1)}))
 
@@ -147,7 +149,8 @@ def test_cloudwatch_gets_the_owners_names_and_the_same_numbers() -> None:
         "OnlyFansMessagesFailed": 3,
         "OnlyFansQueueDepth": 101,
         "OnlyFansMessagesUnknown": 1,
-        "OnlyFansOldestWaiting": 4,
+        "OnlyFansLateness": 4,
+        "OnlyFansOldestAge": 9,
         "OnlyFansDeadLetters": 12,
     }
     times = plain["OnlyFansProcessingTime"]
