@@ -1,5 +1,5 @@
-"""Lists, searches and threads of an owner with millions of rows, beside one with ten thousand, over
-HTTP in one run."""
+"""Lists, searches, threads and pages of an owner with millions of rows, beside one with ten
+thousand, over HTTP in one run."""
 
 import time
 from collections.abc import Callable
@@ -46,6 +46,21 @@ LISTS = {
     "messages since": (f"{MESSAGES}?since=now", 0),
 }
 
+# Each is another place, whole and as a browser asks for it first.
+PAGES = (
+    "/",
+    "/messages/onlyfans",
+    "/messages/onlyfans?unreplied=1&q=anna",
+    "/fans",
+    "/fans?q=anna",
+    "/messages/bulk",
+    "/platforms/connect/onlyfans",
+    "/platforms/onlyfans/analytics",
+    "/monitoring",
+    "/notifications",
+    "/settings",
+)
+
 
 def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
     """Both crowds are loaded first: each is read beside the other's rows."""
@@ -59,7 +74,14 @@ def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
         here = p95(lambda look, path=path, page=page: walk(look, path, page), system, large)
         figures += pair(name, here, beside)
     beside, here = (p95(threads(crowd), system, crowd) for crowd in (small, large))
-    return figures + pair("threads, a page", here, beside)
+    figures += pair("threads, a page", here, beside)
+    for path in PAGES:
+        beside, here = (
+            p95(lambda look, path=path: look(path), system, one) for one in (small, large)
+        )
+        figures += pair(f"page {path}", here, beside)
+    beside, here = (p95(conversations(crowd), system, crowd) for crowd in (small, large))
+    return figures + pair("page of a conversation", here, beside)
 
 
 def pair(name: str, here: float, beside: float) -> list[Figure]:
@@ -84,7 +106,7 @@ def p95(visit: Callable[[Look], None], system: BenchSystem, crowd: Crowd) -> flo
         answer = system.web.get(system.address + path, headers=headers)
         took.append((time.perf_counter() - began) * 1000)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.headers["Content-Type"] == "application/json" else None
 
     last: list[float] = []
     for _ in range(WARM + COUNTED):
@@ -111,3 +133,9 @@ def threads(crowd: Crowd) -> Callable[[Look], None]:
         walk(look, f"{TALKS}/{next(talks)}/messages", 1)
 
     return visit
+
+
+def conversations(crowd: Crowd) -> Callable[[Look], None]:
+    """Another conversation's page each time."""
+    talks = iter(crowd.conversations[:: max(1, len(crowd.conversations) // 100)])
+    return lambda look: look(f"/messages/onlyfans/{next(talks)}")
