@@ -165,6 +165,13 @@ class Running:
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: self.processes().get(name, pid) != pid, f"a new {name}")
 
+    def end(self, name: str) -> None:
+        """SIGTERM one process, as a deployment does, and wait until the supervisor has started it
+        again."""
+        pid = self.processes()[name]
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: self.processes().get(name, pid) != pid, f"a new {name}")
+
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """SIGSTOP a process and its children for a block."""

@@ -1,10 +1,12 @@
 """Killing processes and emptying Redis while messages flow: nothing lost, nothing sent twice."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from running import eventually
@@ -13,6 +15,11 @@ from system import ACCEPTED, Account, System, over_limit
 pytestmark = pytest.mark.fault
 
 PROCESSES = ["web", "pacer", "worker-messages", "redis", "postgres", "aws"]
+# Those of the Procfile that run for good.
+PROCFILE = {
+    line.partition(":")[0]
+    for line in (Path(__file__).parents[2] / "Procfile").read_text().splitlines()
+} - {"release"}
 DISTURBANCES = 10
 MESSAGES = 300
 
@@ -61,6 +68,35 @@ def test_three_hundred_messages_survive_ten_disturbances(
     for account in accounts:
         mine = [one["receivedMs"] for one in received if one["account"] == account.account_id]
         assert over_limit(mine) == 0
+
+
+@pytest.mark.timeout(600)
+def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fragile: System) -> None:
+    fragile.login()
+    accounts = [fragile.account(fans=20) for _ in range(3)]
+    texts = [f"Rolled {number}" for number in range(MESSAGES)]
+
+    def send(number: int) -> str:
+        account = accounts[number % len(accounts)]
+        return fragile.send_patiently(account.fans[number % len(account.fans)], texts[number])
+
+    ours = [name for name in fragile.processes() if name in PROCFILE]
+    assert set(ours) == PROCFILE
+    with ThreadPoolExecutor(4) as clients:
+        sending = [clients.submit(send, number) for number in range(MESSAGES)]
+        for name in ours:
+            fragile.end(name)
+        ids = [one.result() for one in sending]
+    settled(fragile, ids, *ACCEPTED, "failed")
+    retry_unavailable(fragile, ids)
+    settled(fragile, ids, *ACCEPTED)
+
+    received = [one["text"] for one in fragile.received()]
+    assert sorted(one for one in received if one in set(texts)) == sorted(texts)
+    assert fragile.audit()[0] == "0 lost, 0 double, 0 over-limit"
+    # Each ended by itself, with what was in its hands written down.
+    ends = re.findall(r"^(\S+)\s+\| .*ended with (\d+)", fragile.log.read_text(), re.MULTILINE)
+    assert {name: code for name, code in ends if name in PROCFILE} == dict.fromkeys(PROCFILE, "0")
 
 
 def demo_accounts(system: System) -> list[Account]:
