@@ -34,6 +34,8 @@ analytics = Pages("analytics")
 PATH = "/platforms/onlyfans/analytics"
 TEMPLATE = "analytics/page.html"
 PRESETS = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("12 months", 365))
+# Beyond this a share says nothing that the two numbers do not.
+SHARE_MAX = 999
 # More days than this are drawn week by week: a line through each would be a hedge.
 DRAWN_DAYS = 92
 NAMES = ("from", "to", "timeZone", "platform", "connectionId", "tag", "tags", "basis", "activeDays")
@@ -182,6 +184,8 @@ def _change(new: int, old: int, written: Any) -> str:
     if not old:
         return f"before: {written(old)}"
     share = 100 * (new - old) / abs(old)
+    if abs(share) > SHARE_MAX:
+        return f"from {written(old)}"
     return f"{'up' if new > old else 'down'} {abs(share):,.0f} % from {written(old)}"
 
 

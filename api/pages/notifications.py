@@ -1,5 +1,6 @@
 """What failed or needs somebody, kept until seen, with one click to try again."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Response, request
@@ -9,32 +10,25 @@ from api.context import now, services
 from api.pages.routes import Flash, Pages, back, is_htmx, live, own_path, page
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.notifications import Kind, Notification, NotificationId
-from domain.services.notifications import Notifications
 
 notifications = Pages("notifications")
 
 PATH, SHOWN = "/notifications", 30
 ACCOUNTS = "/platforms/connect/onlyfans"
+# Direct messages that one click sends again.
+RETRY_MAX = 100
 
 
 @notifications.get(PATH)
 def show() -> Response:
-    found, shows_all = _found()
     template = "notifications/rows.html" if is_htmx() else "notifications/page.html"
-    return page(template, found=found, shows_all=shows_all, where=where, retry_path=retry_path)
+    return page(template, **_values())
 
 
 @notifications.get(f"{PATH}/live")
 def part() -> Response:
     """The first page, when it has changed."""
-    found, shows_all = _found()
-    return live(
-        "notifications/live.html",
-        found=found,
-        shows_all=shows_all,
-        where=where,
-        retry_path=retry_path,
-    )
+    return live("notifications/live.html", **_values())
 
 
 @notifications.post(f"{PATH}/seen")
@@ -68,6 +62,26 @@ def retry_campaign(campaign_id: UUID) -> Response:
     return back(after, "Queued again. The failed messages of the campaign go at their turns.")
 
 
+@notifications.post(f"{PATH}/retry/<int:notification_id>")
+def retry_all(notification_id: int) -> Response:
+    """The direct messages that it tells of, one by one; those that were sent again are left."""
+    after, who, moment = own_path(request.form.get("next"), PATH), caller(), now()
+    ids = services().notifications.failed_messages(who, NotificationId(notification_id), RETRY_MAX)
+    left: list[str] = []
+    for one in ids:
+        try:
+            services().messages.retry(who, one, moment)
+        except (Conflict, NotFound) as refusal:
+            left.append(refusal.message)
+    if not ids:
+        return back(after, Flash("Nothing to retry: none of them stands as failed.", "bad"))
+    told = f"{len(ids) - len(left)} queued again, each at its account's next free slot."
+    if not left:
+        return back(after, told)
+    why = "; ".join(f"{left.count(one)}: {one}" for one in dict.fromkeys(left))
+    return back(after, Flash(f"{told} {len(left)} could not be retried ({why}).", "bad"))
+
+
 def where(one: Notification) -> tuple[str, str]:
     """The page that it leads to, and what to call it."""
     if one.message and (one.open_count == 1 or not one.campaign):
@@ -84,16 +98,33 @@ def where(one: Notification) -> tuple[str, str]:
 
 def retry_path(one: Notification) -> str | None:
     """Where its Retry button goes; None when one click mends nothing."""
-    if not one.can_retry or one.kind is not Kind.MESSAGES_FAILED:
+    if one.is_resolved or one.kind is not Kind.MESSAGES_FAILED:
         return None
     if one.open_count == 1 and one.message:
         return f"{PATH}/retry/message/{one.message.id}"
-    return f"{PATH}/retry/campaign/{one.campaign.id}" if one.campaign else None
+    if one.campaign:
+        return f"{PATH}/retry/campaign/{one.campaign.id}"
+    return f"{PATH}/retry/{one.id}"
 
 
-def _found() -> tuple[Notifications, bool]:
+def retry_name(one: Notification) -> str:
+    """What that button says."""
+    if one.open_count == 1:
+        return "Retry"
+    if one.open_count > RETRY_MAX and not one.campaign:
+        return f"Retry the first {RETRY_MAX}"
+    return f"Retry all {one.open_count:,}"
+
+
+def _values() -> dict[str, Any]:
     shows_all = request.args.get("show") == "all"
     found = services().notifications.list_notifications(
         caller(), SHOWN, request.args.get("cursor") or None, is_open=None if shows_all else True
     )
-    return found, shows_all
+    return {
+        "found": found,
+        "shows_all": shows_all,
+        "where": where,
+        "retry_path": retry_path,
+        "retry_name": retry_name,
+    }

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from api.auth import caller
 from api.context import now, services
-from api.pages.routes import Pages, live, page
+from api.pages.notifications import retry_name, retry_path
+from api.pages.routes import Pages, is_htmx, live, page
 from domain.connections import ConnectionState
 from domain.messages import State
+from domain.notifications import Kind
 from domain.services.monitoring import LimiterLine
 from domain.threads import MessageFilter
 
@@ -16,6 +18,7 @@ today = Pages("today")
 
 # Of messages that need somebody.
 SHOWN = 10
+PAGE = 30
 
 
 @today.get("/")
@@ -29,6 +32,17 @@ def part() -> Response:
     return live("today/live.html", **_values())
 
 
+@today.get("/needs-you")
+def show_all() -> Response:
+    """All that failed, or that nobody could prove; Today shows the newest."""
+    state = State.UNKNOWN if request.args.get("state") == State.UNKNOWN else State.FAILED
+    bubbles, listed = services().threads.list_messages(
+        caller(), MessageFilter(state=state), PAGE, request.args.get("cursor") or None, now()
+    )
+    template = "today/rows.html" if is_htmx() else "today/all.html"
+    return page(template, bubbles=bubbles, listed=listed, state=state.value)
+
+
 def _values() -> dict[str, Any]:
     who, moment = caller(), now()
     limiter = services().monitoring.limiter(who, moment)
@@ -36,7 +50,15 @@ def _values() -> dict[str, Any]:
         services().threads.list_messages(who, MessageFilter(state=state), SHOWN, None, moment)
         for state in (State.FAILED, State.UNKNOWN)
     ]
+    told = services().notifications.list_notifications(who, SHOWN, None, is_open=True)
     return {
+        "many": [
+            one
+            for one in told.page.items
+            if one.kind is Kind.MESSAGES_FAILED and one.open_count > 1 and not one.campaign
+        ],
+        "retry_path": retry_path,
+        "retry_name": retry_name,
         "status": services().messages.get_queue_status(who, moment),
         "limiter": limiter,
         "stopped": [one for one in limiter if _is_stopped(one)],

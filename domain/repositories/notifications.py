@@ -1,6 +1,8 @@
 """Notifications: raised and resolved by the repositories whose rows they tell of."""
 
+from collections.abc import Sequence
 from typing import Protocol
+from uuid import UUID
 
 from domain.notifications import Notification, NotificationId, Unseen
 from domain.paging import Page
@@ -19,6 +21,12 @@ class NotificationRepository(Protocol):
     ) -> Page[Notification]:
         """Newest first; `is_open` leaves out those that are resolved, or those that are not.
         Raises Invalid for a cursor that is none of ours."""
+        ...
+
+    def failed(
+        self, owner_id: OwnerId, notification_id: NotificationId, limit: int
+    ) -> Sequence[UUID] | None:
+        """Its direct messages that stand as failed, oldest first; None when there is no such."""
         ...
 
     def unseen(self, caller: Caller) -> Unseen:

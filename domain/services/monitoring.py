@@ -59,6 +59,11 @@ class LimiterLine:
     reason: str
 
     @property
+    def goes(self) -> bool:
+        """Whether it may send now: it is neither paused nor blocked by a rate limit or breaker."""
+        return self.connection.state is ConnectionState.ACTIVE and self.blocked_until is None
+
+    @property
     def waiting(self) -> int | None:
         return sum(self.bucket.waiting.values()) if self.bucket else None
 
@@ -66,7 +71,8 @@ class LimiterLine:
 @dataclass(frozen=True)
 class Overview:
     """Everything at a glance; `queues` is empty while SQS is away, and what rows know is empty or
-    None while PostgreSQL is. `waiting` holds connections at which something waits."""
+    None while PostgreSQL is. `waiting` holds connections at which something waits; `dead_lettered`
+    counts the caller's own messages."""
 
     status: str
     as_of: datetime
@@ -76,6 +82,7 @@ class Overview:
     alarms: Sequence[Alarm]
     waiting: Mapping[ConnectionId, WaitingLine]
     promises: PromiseReport | None
+    dead_lettered: int
 
 
 class Probes:
@@ -187,6 +194,7 @@ class MonitoringService:
             alarms=alarms,
             waiting=waiting,
             promises=promises,
+            dead_lettered=counts.dead_lettered if counts else 0,
         )
 
     def queue_depth(self, caller: Caller, now: datetime) -> int | None:
@@ -231,17 +239,16 @@ class MonitoringService:
         limiter: Sequence[LimiterLine],
         waiting: Mapping[ConnectionId, WaitingLine],
     ) -> Numbers:
-        """What alarms are judged by. An account that is paused makes nobody late: that it is paused
-        is told apart. Dead letters are counted from rows while SQS does not answer."""
+        """What alarms are judged by. An account that is paused, or that the platform holds back,
+        makes nobody late: that is told apart. Dead letters are counted from rows while SQS does not
+        answer."""
         if counts is None:
             dead = None if queues is None else sum(one.dead_letters for one in queues)
             return Numbers(dead_letters=dead, worker_errors=self._worker_errors.last_minute())
         going = [
             waiting[line.connection.id]
             for line in limiter
-            if self.enabled
-            and line.connection.state is ConnectionState.ACTIVE
-            and line.connection.id in waiting
+            if self.enabled and line.goes and line.connection.id in waiting
         ]
         dead = counts.dead_lettered
         if queues is not None:

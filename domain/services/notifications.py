@@ -1,9 +1,11 @@
 """The badge and the list of every page: what failed, why, and what to do."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
+from domain.errors import NotFound
 from domain.notifications import Notification, NotificationId, Unseen
 from domain.paging import Page
 from domain.repositories import OpenUnitOfWork
@@ -45,6 +47,17 @@ class NotificationService:
         caller.require(Permission.READ)
         with self._open() as work:
             return work.notifications.unseen(caller)
+
+    def failed_messages(
+        self, caller: Caller, notification_id: NotificationId, limit: int
+    ) -> Sequence[UUID]:
+        """Its direct messages that stand as failed, oldest first; raises NotFound."""
+        caller.require(Permission.SEND)
+        with self._open() as work:
+            found = work.notifications.failed(caller.owner_id, notification_id, limit)
+        if found is None:
+            raise NotFound("no such notification")
+        return found
 
     def see(self, caller: Caller, up_to: NotificationId) -> Unseen:
         """Everything up to there was seen by the caller; others keep their badge."""

@@ -1,12 +1,15 @@
 """Notifications as rows. Whether one of messages is still open is asked of the messages."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, func, select
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from domain.messages import State
 from domain.notifications import (
     COUNT_MAX,
     OF_MESSAGES,
@@ -23,7 +26,7 @@ from domain.users import Caller, OwnerId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
 from infra.db.repositories.raising import STANDS
 from infra.db.repositories.rows import changed
-from infra.db.tables import NotificationMarkRow, NotificationRow
+from infra.db.tables import MessageRow, NotificationMarkRow, NotificationRow
 
 STANDING = f"SELECT FROM messages m WHERE m.notification_id = n.id AND {STANDS}"
 OPEN = f"""(n.resolved_at IS NULL
@@ -114,6 +117,26 @@ class SqlNotificationRepository:
         items = [notification_of(row) for row in rows[:limit]]
         more = write_cursor("notifications", items[-1].id) if len(rows) > limit else None
         return Page(items, min(total, TOTAL_MAX), total > TOTAL_MAX, more)
+
+    def failed(
+        self, owner_id: OwnerId, notification_id: NotificationId, limit: int
+    ) -> Sequence[UUID] | None:
+        ours = select(NotificationRow.id).where(
+            NotificationRow.user_id == owner_id, NotificationRow.id == notification_id
+        )
+        if self._session.scalar(ours) is None:
+            return None
+        return self._session.scalars(
+            select(MessageRow.public_id)
+            .where(
+                MessageRow.user_id == owner_id,
+                MessageRow.notification_id == notification_id,
+                MessageRow.state == State.FAILED.value,
+                MessageRow.campaign_id.is_(None),
+            )
+            .order_by(MessageRow.id)
+            .limit(limit)
+        ).all()
 
     def unseen(self, caller: Caller) -> Unseen:
         row = self._session.execute(

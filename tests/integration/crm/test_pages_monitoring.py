@@ -1,6 +1,6 @@
 """Monitoring says what the rows say, and redrives or discards what was given up."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -109,3 +109,75 @@ def test_a_stranger_reaches_nothing(crm: Crm, browser: FlaskClient) -> None:
 def test_what_did_not_change_is_not_sent(inside: FlaskClient, path: str) -> None:
     seen = inside.get(path).text.split("seen=")[1].split('"')[0]
     assert inside.get(f"{path}?seen={seen}").status_code == 204
+
+
+def lateness(crm: Crm) -> tuple[float | None, float | None]:
+    """How late, and how old the oldest direct reply is, as alarms judge it."""
+    now = crm.sql("SELECT now() AS n")[0].n
+    alarms = {
+        one.name: one.value for one in crm.services.monitoring.overview(crm.caller(), now).alarms
+    }
+    return alarms["lateness"], alarms["oldest_age"]
+
+
+def delayed(crm: Crm) -> UUID:
+    """A message that should have gone two minutes ago, and is ten minutes old."""
+    message = queued(crm)
+    crm.sql(
+        "UPDATE messages SET estimated_send_at = now() - interval '120 s',"
+        " queued_at = now() - interval '600 s' WHERE public_id = :id",
+        id=message,
+    )
+    return message
+
+
+def test_lateness_is_of_what_should_have_gone(crm: Crm) -> None:
+    assert lateness(crm) == (0, 0)
+    message = delayed(crm)
+    queued(crm)
+    assert lateness(crm) == (pytest.approx(120, abs=5), pytest.approx(600, abs=5))
+
+    crm.sql("UPDATE messages SET hold = 'media' WHERE public_id = :id", id=message)
+    assert lateness(crm) == (0, pytest.approx(0, abs=5))
+
+
+def test_a_campaign_that_rests_is_not_late(crm: Crm) -> None:
+    message = delayed(crm)
+    crm.sql(
+        "WITH k AS (INSERT INTO campaigns (user_id, name, status)"
+        " SELECT user_id, 'Spring', 'active'"
+        " FROM messages WHERE public_id = :id RETURNING id)"
+        " UPDATE messages SET campaign_id = (SELECT id FROM k) WHERE public_id = :id",
+        id=message,
+    )
+    late = (pytest.approx(120, abs=5), 0)
+    assert lateness(crm) == late
+    crm.sql("UPDATE platform_connections SET bulk_held_until = now() + interval '1 hour'")
+    assert lateness(crm) == (0, 0)
+    crm.sql("UPDATE platform_connections SET bulk_held_until = NULL")
+    assert lateness(crm) == late
+    crm.sql("UPDATE campaigns SET status = 'paused'")
+    assert lateness(crm) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'paused'",
+        "blocked_until = now() + interval '1 minute'",
+        "blocked_until = now() + interval '1 minute', failures = 5",
+    ],
+)
+def test_an_account_that_may_not_send_makes_nobody_late(crm: Crm, change: str) -> None:
+    delayed(crm)
+    crm.services.room.unavailable = True
+    crm.sql(f"UPDATE platform_connections SET {change}")  # of this test
+    assert lateness(crm) == (0, 0)
+
+
+def test_what_was_given_up_is_not_well(crm: Crm, inside: FlaskClient) -> None:
+    assert "All is well" in inside.get("/monitoring").text
+    die(crm, queued(crm))
+    page = inside.get("/monitoring").text
+    assert "All is well" not in page
+    assert "1 message was given up" in page

@@ -1,5 +1,8 @@
 """Notifications as pages: the product's words, the badge, and Retry."""
 
+import sys
+from uuid import UUID
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -105,3 +108,80 @@ def test_today_retries_as_well(crm: Crm, inside: FlaskClient) -> None:
 
     assert answer.location == "/"
     assert crm.sql("SELECT state FROM messages")[0].state == "queued"
+
+
+def several(crm: Crm, number: int) -> list[UUID]:
+    """Direct messages that failed for one reason, told by one notification."""
+    ids = [queued(crm) for _ in range(number)]
+    record(crm, *ids)
+    return ids
+
+
+def test_all_of_one_notification_are_retried_by_a_click(crm: Crm, inside: FlaskClient) -> None:
+    first, *_ = several(crm, 3)
+    crm.sql(
+        "UPDATE fans SET platform_user_id = NULL, connection_id = NULL"
+        " WHERE id = (SELECT fan_id FROM messages WHERE public_id = :first)",
+        first=first,
+    )
+    [row] = crm.sql("SELECT id FROM notifications")
+    path = f"/notifications/retry/{row.id}"
+    for shown in ("/notifications", "/"):
+        page = inside.get(shown)
+        assert path in page.text
+        assert "Retry all 3" in page.text
+    form = {"csrf_token": csrf(page), "next": "/notifications"}
+
+    inside.post(path, data=form)
+
+    told = inside.get("/notifications").text
+    assert "2 queued again" in told
+    assert "1 could not be retried (1: this fan is no longer linked" in told
+    states = "SELECT state FROM messages ORDER BY id"
+    assert [one.state for one in crm.sql(states)] == ["failed", "queued", "queued"]
+    inside.post(path, data=form)
+    assert [one.state for one in crm.sql(states)] == ["failed", "queued", "queued"]
+
+
+def test_one_click_retries_no_more_than_it_says(
+    crm: Crm, inside: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several(crm, 3)
+    monkeypatch.setattr(sys.modules["api.pages.notifications"], "RETRY_MAX", 2)
+    [row] = crm.sql("SELECT id FROM notifications")
+    page = inside.get("/notifications")
+    assert "Retry the first 2" in page.text
+
+    inside.post(f"/notifications/retry/{row.id}", data={"csrf_token": csrf(page)})
+
+    states = crm.sql("SELECT state FROM messages ORDER BY id")
+    assert [one.state for one in states] == ["queued", "queued", "failed"]
+
+
+def test_nobody_else_retries_them(crm: Crm, browser: FlaskClient) -> None:
+    several(crm, 2)
+    [row] = crm.sql("SELECT id FROM notifications")
+    for who, status in (("analyst@example.com", 403), ("stranger@example.com", 404)):
+        log_in(browser, who)
+        page = browser.get("/notifications")
+        assert "Retry all" not in page.text
+        form = {"csrf_token": csrf(page)}
+        assert browser.post(f"/notifications/retry/{row.id}", data=form).status_code == status
+        browser.post("/logout", data=form)
+    assert {one.state for one in crm.sql("SELECT state FROM messages")} == {"failed"}
+
+
+def test_today_leads_to_all_that_failed(
+    crm: Crm, inside: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several(crm, 3)
+    monkeypatch.setattr(sys.modules["api.pages.today"], "SHOWN", 2)
+    monkeypatch.setattr(sys.modules["api.pages.today"], "PAGE", 2)
+    assert 'href="/needs-you?state=failed">All 3 failed' in inside.get("/").text
+    first = inside.get("/needs-you?state=failed").text
+    assert first.count("Open the conversation") == 2
+    more = first.split('class="sentinel" hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    rest = inside.get(more, headers={"HX-Request": "true"}).text
+    assert rest.count("Open the conversation") == 1
+    assert "<html" not in rest
+    assert "None. Every message" in inside.get("/needs-you?state=unknown").text

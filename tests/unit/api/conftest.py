@@ -229,7 +229,7 @@ def services_of(
             connections,
             rules,
             probes,
-            worker_errors=FakeWorkerErrors(),
+            worker_errors=FakeWorkerErrors(data.now),
             monotonic=seconds,
         ),
     )
