@@ -8,7 +8,7 @@ from api import auth
 from api.afterwards import afterwards
 from api.context import now, services
 from api.identity import refuse_foreign_origin
-from api.pages.charts import bar_list, line_chart
+from api.pages.charts import bar_list, column_chart, line_chart
 from api.pages.filters import money
 from api.pages.routes import (
     THEME_COOKIE,
@@ -90,11 +90,13 @@ def style_guide() -> Response:
     if not services().settings.public_url.startswith("http://127.0.0.1"):
         raise NotFound
     days = [(f"{day} Nov", float(day * day % 37 * 1000)) for day in range(1, 31)]
+    hours = [(f"{hour:02}", float(hour * hour % 23)) for hour in range(24)]
     fans = [("Jane Doe", 120_000.0), ("A name that is far too long to fit", 64_000.0)]
     return page(
         "frame/styleguide.html",
         form=Form({"name": "Jane", "tier": "whale"}, {"name": "use 1 to 100 characters"}),
         chart=line_chart(days, lambda cents: money(round(cents))),
+        hours=column_chart(hours, lambda sent: f"{sent:,.0f}"),
         bars=bar_list(fans),
         texts=[money(round(value)) for _, value in fans],
     )

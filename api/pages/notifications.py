@@ -9,7 +9,7 @@ from api.auth import caller
 from api.context import now, services
 from api.pages.routes import Flash, Pages, back, is_htmx, live, own_path, page
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
-from domain.notifications import Kind, Notification, NotificationId
+from domain.notifications import OF_MESSAGES, Kind, Notification, NotificationId
 
 notifications = Pages("notifications")
 
@@ -84,9 +84,12 @@ def retry_all(notification_id: int) -> Response:
 
 def where(one: Notification) -> tuple[str, str]:
     """The page that it leads to, and what to call it."""
-    if one.message and (one.open_count == 1 or not one.campaign):
+    if one.message and one.open_count == 1:
         path = f"/messages/onlyfans/{one.message.conversation_id}?around={one.message.id}"
         return path, "Open the conversation"
+    if one.kind in OF_MESSAGES and one.message and not one.campaign:
+        state = "failed" if one.kind is Kind.MESSAGES_FAILED else "unknown"
+        return f"/needs-you?state={state}", "See each of them"
     if one.campaign:
         return f"/messages/bulk/{one.campaign.id}", f"Open {one.campaign.name}"
     if one.import_:

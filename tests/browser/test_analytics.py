@@ -42,5 +42,5 @@ def test_numbers_keep_nobody_out(browsing: Browsing) -> None:
 
 
 def test_numbers_fit_a_phone(phone: Browsing) -> None:
-    phone.go(PATH)
+    phone.axe(PATH)
     phone.fits()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import NARROW, SCHEMES, Browsing
+from browsing import Browsing
 from playwright.sync_api import expect
 from system import System
 
@@ -52,13 +52,30 @@ def test_a_dead_letter_is_redriven_by_a_click(
     system.until(failed, "sent")
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("path", ["/monitoring", "/notifications"])
-def test_nobody_is_kept_out(browsing: Browsing, failed: str, path: str, scheme: str) -> None:
-    assert failed
-    browsing.theme("dark" if scheme == "dark" else "light")
-    browsing.go(path)
-    assert browsing.violations() == []
-    browsing.page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-    assert browsing.page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
-    assert browsing.violations() == []
+@pytest.mark.parametrize("path", ["/", "/needs-you", "/monitoring", "/notifications"])
+def test_nobody_is_kept_out(
+    browsing: Browsing, phone: Browsing, system: System, failed: str, path: str
+) -> None:
+    system.sql(
+        "UPDATE messages SET dead_lettered_at = now(), dead_letter_reason = 'OperationalError'"
+        " WHERE public_id = %s RETURNING id",
+        failed,
+    )
+    browsing.axe(path)
+    phone.axe(path)
+    phone.fits()
+
+
+def test_many_failures_are_mended_by_one_click(browsing: Browsing, system: System) -> None:
+    account = system.account()
+    system.fault("refuse_422", account, times=2)
+    messages = [system.send(account.fans[0], text) for text in ("Hello", "How are you?")]
+    for one in messages:
+        system.until(one, "failed")
+    page = browsing.go("/")
+
+    page.get_by_role("button", name="Retry all 2").first.click()
+
+    expect(page.locator(".flash.good").first).to_contain_text("2 queued again")
+    for one in messages:
+        system.until(one, "sent")

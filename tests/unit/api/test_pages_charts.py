@@ -1,8 +1,20 @@
 """Geometry of charts: from zero, on round ticks, and true where nothing is."""
 
+import itertools
+
 import pytest
 
-from api.pages.charts import BOTTOM, HEIGHT, bar_list, line_chart, round_steps
+from api.pages.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    WIDTH,
+    bar_list,
+    column_chart,
+    line_chart,
+    round_steps,
+)
 
 GROUND = HEIGHT - BOTTOM
 
@@ -52,6 +64,36 @@ def test_nothing_has_no_peak(values: list[tuple[str, float]]) -> None:
 def test_labels_below_are_few() -> None:
     chart = line_chart([(str(day), 1.0) for day in range(365)], str)
     assert len(chart.labels) <= 6
+
+
+def test_columns_stand_on_zero() -> None:
+    chart = column_chart([("00", 100), ("01", 50), ("02", 0), ("03", -20)], "{:g}".format)
+    tall, half, *none = chart.columns
+    assert all(one.y + one.height == pytest.approx(GROUND, abs=0.1) for one in chart.columns)
+    assert half.height == pytest.approx(tall.height / 2, abs=0.1)
+    assert [one.height for one in none] == [0, 0]
+    assert [one.title for one in chart.columns] == ["00: 100", "01: 50", "02: 0", "03: -20"]
+    assert (chart.ticks[0].at, chart.ticks[0].text) == (GROUND, "0")
+    assert tall.y == pytest.approx(chart.ticks[-1].at, abs=0.1)
+
+
+@pytest.mark.parametrize("number", [1, 7, 24])
+def test_columns_stand_apart_and_inside(number: int) -> None:
+    chart = column_chart([(str(n), 1.0) for n in range(number)], str)
+    columns = chart.columns
+    assert columns[0].x >= LEFT
+    assert columns[-1].x + columns[-1].width <= WIDTH - RIGHT
+    for one, following in itertools.pairwise(columns):
+        assert one.x + one.width < following.x
+    assert len(chart.labels) <= 6
+    assert chart.labels[0].at == pytest.approx(columns[0].x + columns[0].width / 2, abs=0.1)
+
+
+@pytest.mark.parametrize("values", [[], [("a", 0.0), ("b", 0.0)]])
+def test_columns_of_nothing_have_ticks_from_zero(values: list[tuple[str, float]]) -> None:
+    chart = column_chart(values, "{:g}".format)
+    assert [one.text for one in chart.ticks] == ["0", "1"]
+    assert all(one.height == 0 for one in chart.columns)
 
 
 def test_bars_are_shares_of_the_longest() -> None:
