@@ -1,6 +1,7 @@
 """Fans: found, tagged, kept, made one, handed out and erased."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -11,6 +12,7 @@ from flask import Response, request
 
 from api.auth import caller
 from api.context import now, services
+from api.pages.filters import DASH, clock, money
 from api.pages.routes import (
     Flash,
     Form,
@@ -23,17 +25,22 @@ from api.pages.routes import (
     page,
     zone,
 )
-from domain.errors import Conflict, FieldProblem, Invalid
-from domain.fans import FanId
+from api.views.cells import BOM, line
+from domain.connections import Connection, ConnectionId, ConnectionState
+from domain.errors import Conflict, DomainError, FieldProblem, Invalid, NotFound
+from domain.fans import Fan, FanId
 from domain.money import MoneyFilter
-from domain.repositories import MergeId
-from domain.segments import TIERS, FanFilter, FanSort, SegmentId
+from domain.repositories import FanChange, MergeId
+from domain.segments import REGULAR, TIERS, FanFilter, FanSort, SegmentId
+from domain.services.fans import Dossier
 from domain.users import Permission
 
 fans = Pages("fans")
 
-ROWS, LINES, MERGES = 50, 20, 100
+ROWS, LINES = 50, 20
 FILTERS = ("q", "tag", "tier", "subscription", "linked", "min", "after", "before", "deleted")
+# Those that stand folded away.
+FURTHER = frozenset({"subscription", "linked", "min", "after", "before", "deleted"})
 SORTS = {
     FanSort.NEWEST: "Newest first",
     FanSort.OLDEST: "Oldest first",
@@ -43,6 +50,19 @@ SORTS = {
 }
 FIELDS = ("name", "handle", "email", "tags", "value", "notes")
 NAMES = {"valueCents": "value"}
+# What the history calls by names that nobody says.
+SAID = {
+    "value_cents": "spent",
+    "last_seen_at": "last seen",
+    "connection_id": "account",
+    "platform_user_id": "id on the platform",
+    "subscription_ends_at": "subscription ends",
+    "subscription_tier": "subscription tier",
+    "deleted_at": "deleted",
+    "merged_into": "merged into fan",
+}
+CAPITAL = re.compile("[A-Z]")
+COLUMNS = ("number", "name", "handle", "email", "tags", "spender", "spent", "lastSeenAt", "notes")
 
 
 @fans.get("/fans")
@@ -67,10 +87,13 @@ def list_fans() -> Response:
         code, typed = 422, typed.refused(refusal)
         found = services().fans.list_fans(who, ROWS, None)
         asked = {}
+    narrowing = [name for name in asked if name in FILTERS]
     values |= {
         "found": found,
         "asked": asked,
         "segment": segment,
+        "narrowing": narrowing,
+        "further": [name for name in narrowing if name in FURTHER],
         "more": _path(asked | {"cursor": found.next_cursor}) if found.next_cursor else None,
     }
     if is_htmx() and request.args.get("cursor"):
@@ -78,20 +101,54 @@ def list_fans() -> Response:
     return page("fans/list.html", code, form=typed, key=one_time_key(), **values)
 
 
+@fans.get("/fans/fans.csv")
+def export() -> Response:
+    """What the list shows, whole, as a file."""
+    segment = _number(request.args.get("segment", ""))
+    found = services().fans.export(
+        caller(),
+        sought=_sought(request.args),
+        sort=_sort(request.args),
+        segment_id=None if segment is None else SegmentId(segment),
+    )
+    return Response(
+        _lines(found),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="fans.csv"'},
+    )
+
+
+def _lines(found: Iterator[Fan]) -> Iterator[str]:
+    yield BOM + line(COLUMNS)
+    for fan in found:
+        yield line(
+            (
+                fan.id,
+                fan.name,
+                fan.handle,
+                fan.email or "",
+                ", ".join(fan.tags),
+                fan.tier or REGULAR,
+                f"{fan.value_cents / 100:.2f}",
+                fan.last_seen_at.isoformat() if fan.last_seen_at else "",
+                fan.notes or "",
+            )
+        )
+
+
 @fans.post("/fans/tags")
 def tag() -> Response:
     """Tag the fans that are ticked."""
+    place = _path(_asked_of(request.form.get("asked", "")))
     ids = [FanId(one) for text in request.form.getlist("fan") if (one := _number(text))]
-    result = services().fans.tag(
-        caller(),
-        ids,
-        None,
-        add=_words(request.form.get("add", "")),
-        remove=_words(request.form.get("remove", "")),
-        once=form_once(),
-    )
-    told = f"{result.changed} of {result.matched} fans changed."
-    return back(_path(_asked_of(request.form.get("asked", ""))), told)
+    if not ids:
+        return back(place, Flash("Nothing was changed: choose fans first.", "bad"))
+    add, remove = _words(request.form.get("add", "")), _words(request.form.get("remove", ""))
+    try:
+        done = services().fans.tag(caller(), ids, None, add=add, remove=remove, once=form_once())
+    except Invalid as refusal:
+        return back(place, _refused(refusal))
+    return back(place, f"{done.changed} of {done.matched} fans changed.")
 
 
 @fans.post("/fans/segments")
@@ -99,7 +156,10 @@ def save_segment() -> Response:
     """Keep what the list is narrowed to under a name."""
     asked = _asked_of(request.form.get("asked", ""))
     name = request.form.get("name", "")
-    made = services().segments.create(caller(), name, _sought(asked), form_once())
+    try:
+        made = services().segments.create(caller(), name, _sought(asked), form_once())
+    except (Invalid, Conflict) as refusal:
+        return back(_path(asked), _refused(refusal))
     return back(f"/fans?segment={made.segment.id}", f"Saved as {name}.")
 
 
@@ -133,19 +193,66 @@ def create() -> Response:
 def show(fan_id: int) -> Response:
     """All of a fan on one page."""
     who = caller()
-    fan = services().fans.get(who, FanId(fan_id))
-    money = None
+    dossier = services().fans.dossier(who, FanId(fan_id), now())
+    booked = None
     if who.may(Permission.MONEY):
-        money = services().money.list_transactions(who, MoneyFilter(fan_id=fan.id), LINES, None)
-    merges = services().merges.list_merges(who, MERGES, None).items
+        booked = services().money.list_transactions(
+            who, MoneyFilter(fan_id=FanId(fan_id)), LINES, None
+        )
+    changes = services().fans.changes(who, FanId(fan_id), LINES, request.args.get("changes"))
     return page(
         "fans/show.html",
-        fan=fan,
-        money=money,
-        changes=services().fans.changes(who, fan.id, LINES, request.args.get("changes")),
-        merges=[one for one in merges if one.kept_id == fan.id and one.undone_at is None],
+        dossier=dossier,
+        fan=dossier.fan,
+        mute=_mute(dossier),
+        money=booked,
+        changes=changes,
+        told=[(one, _told(one, dossier.accounts)) for one in changes.items],
+        names=services().team.names(who),
         key=one_time_key(),
     )
+
+
+def _mute(dossier: Dossier) -> str | None:
+    """Why nothing can be written to the fan, and what to do; None where it can."""
+    fan = dossier.fan
+    account = dossier.accounts.get(fan.connection_id) if fan.connection_id else None
+    if fan.deleted_at is not None:
+        return "This fan is deleted: nothing is sent to it. Restore it to write again."
+    if not fan.linked or account is None:
+        return (
+            "Nothing can be sent to this fan yet: no connected account knows the handle. It is"
+            " linked by itself once an account is read that has this fan."
+        )
+    if account.state is ConnectionState.DISCONNECTED:
+        return (
+            f"Nothing can be sent to this fan: {account.name} is disconnected. Connect it again,"
+            " and what waits goes."
+        )
+    return None
+
+
+def _told(
+    change: FanChange, accounts: Mapping[ConnectionId, Connection]
+) -> list[tuple[str, str, str]]:
+    """The fields of a line of history in words, each as it was and as it became."""
+
+    def words(name: str, value: Any) -> str:
+        if value is None or value == []:
+            return DASH
+        if name == "value_cents":
+            return money(value)
+        if name == "connection_id" and value in accounts:
+            return accounts[value].name
+        if name.endswith("_at"):
+            return clock(datetime.fromisoformat(value))
+        return ", ".join(value) if isinstance(value, list) else str(value)
+
+    return [
+        (SAID.get(name, name), words(name, change.before.get(spelled)), words(name, value))
+        for spelled, value in change.after.items()
+        if (name := CAPITAL.sub(r"_\g<0>", spelled).lower())
+    ]
 
 
 @fans.get("/fans/<int:fan_id>/edit")
@@ -183,10 +290,14 @@ def change(fan_id: int) -> Response:
 
 @fans.post("/fans/<int:fan_id>/merge")
 def merge(fan_id: int) -> Response:
-    other = _number(request.form.get("other", "").removeprefix("fan_"))
+    other = _number(request.form.get("other", "").strip().removeprefix("fan_"))
+    services().fans.get(caller(), FanId(fan_id))
     if other is None:
-        raise Invalid(FieldProblem("other", "use the number of the other fan"))
-    services().merges.merge(caller(), FanId(fan_id), FanId(other), now(), form_once())
+        return back(f"/fans/{fan_id}", Flash("Nothing was changed: use the fan's number.", "bad"))
+    try:
+        services().merges.merge(caller(), FanId(fan_id), FanId(other), now(), form_once())
+    except (Invalid, Conflict, NotFound) as refusal:
+        return back(f"/fans/{fan_id}", _refused(refusal))
     return back(f"/fans/{fan_id}", "They are one fan now. It can be undone for 30 days.")
 
 
@@ -204,13 +315,17 @@ def delete(fan_id: int) -> Response:
     services().departures.delete(caller(), FanId(fan_id), now(), mode)
     if mode == "hard":
         return back("/fans", "Erased for good.")
-    return back("/fans?deleted=yes", Flash("Deleted. It can be restored from this list."))
+    return back(f"/fans/{fan_id}", "Deleted. It can be restored here.")
 
 
 @fans.post("/fans/<int:fan_id>/restore")
 def restore(fan_id: int) -> Response:
     services().fans.restore(caller(), FanId(fan_id))
     return back(f"/fans/{fan_id}", "Restored.")
+
+
+def _refused(refusal: DomainError) -> Flash:
+    return Flash(f"Nothing was changed: {Form().refused(refusal).error}", "bad")
 
 
 def _choices() -> dict[str, Any]:

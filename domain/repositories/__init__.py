@@ -14,6 +14,7 @@ from domain.repositories.campaigns import (
     CampaignRepository,
     Delivery,
     NewCampaign,
+    Part,
     WaitingOn,
     Written,
 )
@@ -50,6 +51,7 @@ from domain.repositories.merges import (
     Merge,
     MergeId,
     MergeRepository,
+    Stakes,
 )
 from domain.repositories.messages import (
     KEPT_WITHIN,
@@ -122,6 +124,7 @@ __all__ = [
     "NotificationRepository",
     "Once",
     "OpenUnitOfWork",
+    "Part",
     "PlatformEvent",
     "PlatformEventRepository",
     "PreviewLine",
@@ -137,6 +140,7 @@ __all__ = [
     "SentMessage",
     "SnippetRepository",
     "Staging",
+    "Stakes",
     "StatusCounts",
     "StoredMedia",
     "SyncLease",

@@ -64,6 +64,17 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A fan's part in a campaign; `state` is its message's, None while there is none."""
+
+    public_id: UUID
+    name: str
+    state: State | None
+    promised_at: datetime | None
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Written:
     """Messages written for a part of an audience, by connection, in the order they wait in."""
 
@@ -135,6 +146,10 @@ class CampaignRepository(Protocol):
         status: CampaignStatus | None = None,
     ) -> Page[Campaign]:
         """Newest first, each with its progress; raises Invalid for a foreign cursor."""
+        ...
+
+    def of_fans(self, owner_id: OwnerId, fan_ids: Sequence[FanId], limit: int) -> Sequence[Part]:
+        """The newest campaigns that one of these fans is in."""
         ...
 
     def recipients(

@@ -54,6 +54,10 @@ class ConversationRepository(Protocol):
         """Whose conversation it is, the fan deleted or not."""
         ...
 
+    def of_fan(self, owner_id: OwnerId, fan_id: FanId) -> Sequence[Conversation]:
+        """One for each account that the fan was written through, the newest message first."""
+        ...
+
     def panel(self, owner_id: OwnerId, fan_id: FanId) -> FanPanel: ...
 
     def files(

@@ -89,6 +89,16 @@ class MergeRepository(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Stakes:
+    """What erasing a fan would touch. `waiting` and `in_flight` are among `messages`."""
+
+    messages: int
+    waiting: int
+    in_flight: int
+    transactions: int
+
+
 class DepartureRepository(Protocol):
     """What deleting, erasing and exporting a fan touch besides the fan's own row."""
 
@@ -105,6 +115,8 @@ class DepartureRepository(Protocol):
         """Cancel what is queued for these fans, their connections being locked; returns what no
         longer waits."""
         ...
+
+    def stakes(self, fan_ids: Sequence[FanId]) -> Stakes: ...
 
     def in_flight(self, fan_ids: Sequence[FanId]) -> int:
         """How many messages are `sending` or `unknown`."""

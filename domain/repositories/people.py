@@ -1,6 +1,6 @@
 """Accounts, connections and stored replies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -37,6 +37,10 @@ class UserRepository(Protocol):
 
     def team(self, owner_id: OwnerId) -> Sequence[User]:
         """The owner and everybody who works on the owner's rows, oldest first."""
+        ...
+
+    def emails(self, owner_id: OwnerId) -> Mapping[UserId, str]:
+        """Of everybody who works or worked on the owner's rows: histories name them."""
         ...
 
     def lock(self, user_id: UserId) -> None:

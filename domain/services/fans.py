@@ -1,11 +1,13 @@
 """Keeping fans: listing, adding, changing and tagging them, and what happened to each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.connections import Connection, ConnectionId
+from domain.conversations import Conversation
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.fans import (
     TAGS_MAX,
@@ -20,17 +22,29 @@ from domain.fans import (
     read_tags,
     retag,
 )
+from domain.merging import UNDO_WITHIN
 from domain.paging import Page
-from domain.repositories import FanChange, Once, OpenUnitOfWork, TagCounts, UnitOfWork
+from domain.repositories import (
+    FanChange,
+    Merge,
+    Once,
+    OpenUnitOfWork,
+    Part,
+    Stakes,
+    TagCounts,
+    UnitOfWork,
+)
 from domain.segments import FanFilter, FanSort, SegmentId
 from domain.services.once import run_once
 from domain.services.segments import filters_of
-from domain.users import Caller, Permission
+from domain.users import Caller, OwnerId, Permission
 
 # One request: what a transaction of a few seconds can write.
 TAGGED_MAX = 5000
 FAN_IDS_MAX = 1000
 TAG_COUNTS_MAX = 200
+CAMPAIGNS_MAX = 20
+EXPORT_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,20 @@ class FanResult:
 
     fan: Fan
     replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A fan with the owner's accounts, its conversations and newest campaigns, what leaving would
+    touch, and the merge that can be undone now, with the fan that it took."""
+
+    fan: Fan
+    accounts: Mapping[ConnectionId, Connection]
+    conversations: Sequence[Conversation]
+    campaigns: Sequence[Part]
+    stakes: Stakes
+    merge: Merge | None
+    merged: Fan | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +110,27 @@ class FanService:
         with self._open() as work:
             return _found(work.fans.get(caller.owner_id, fan_id), fan_id)
 
+    def dossier(self, caller: Caller, fan_id: FanId, now: datetime) -> Dossier:
+        """A fan, also a deleted one that can be restored, with what hangs on it; raises
+        NotFound."""
+        caller.require(Permission.READ)
+        with self._open() as work:
+            fan = _found(work.fans.get(caller.owner_id, fan_id, deleted=True), fan_id)
+            if fan.deleted_at is not None and not fan.restorable:
+                raise NotFound(f"no fan {fan_id}", code="fan_not_found")
+            owner_id, fans = caller.owner_id, work.departures.family(fan_id)
+            last = work.merges.last_of(fan_id)
+            merge = work.merges.get(owner_id, last) if last else None
+            return Dossier(
+                fan,
+                {one.id: one for one in work.connections.list_of(owner_id)},
+                work.conversations.of_fan(owner_id, fan_id),
+                work.campaigns.of_fans(owner_id, fans, CAMPAIGNS_MAX),
+                work.departures.stakes(fans),
+                merge if merge and now - merge.at <= UNDO_WITHIN else None,
+                work.fans.get(owner_id, merge.merged_id, deleted=True) if merge else None,
+            )
+
     def changes(
         self, caller: Caller, fan_id: FanId, limit: int, cursor: str | None
     ) -> Page[FanChange]:
@@ -90,6 +139,37 @@ class FanService:
         with self._open() as work:
             _found(work.fans.get(caller.owner_id, fan_id, deleted=True), fan_id)
             return work.fan_history.page(caller.owner_id, fan_id, limit, cursor)
+
+    def export(
+        self,
+        caller: Caller,
+        *,
+        sought: FanFilter | None = None,
+        sort: FanSort = FanSort.NEWEST,
+        segment_id: SegmentId | None = None,
+    ) -> Iterator[Fan]:
+        """All fans that `list_fans` would list, read a batch at a time; refused before the first,
+        as there."""
+        caller.require(Permission.EXPORT)
+        wanted = sought.checked() if sought else None
+        with self._open() as work:
+            filters = filters_of(work, caller.owner_id, wanted, segment_id)
+            fields = sorted(wanted.record()) if wanted else []
+            asked: dict[str, object] = {"filters": fields, "segmentId": segment_id}
+            work.audit.add(caller, "fans.exported", "fans", None, asked)
+            work.commit()
+        return self._batches(caller.owner_id, filters, sort)
+
+    def _batches(
+        self, owner_id: OwnerId, filters: Sequence[FanFilter], sort: FanSort
+    ) -> Iterator[Fan]:
+        cursor = None
+        while True:
+            with self._open() as work:
+                found = work.fans.page(owner_id, EXPORT_BATCH, cursor, filters, sort)
+            yield from found.items
+            if (cursor := found.next_cursor) is None:
+                return
 
     def tag_counts(self, caller: Caller) -> TagCounts:
         """The most used tags."""

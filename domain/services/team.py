@@ -1,6 +1,6 @@
 """The team of an owner: who belongs to it, with which role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +54,12 @@ class TeamService:
         caller.require(Permission.TEAM)
         with self._open() as work:
             return work.users.team(caller.owner_id)
+
+    def names(self, caller: Caller) -> Mapping[UserId, str]:
+        """Who is who in histories, those who left too."""
+        caller.require(Permission.READ)
+        with self._open() as work:
+            return work.users.emails(caller.owner_id)
 
     def add(self, caller: Caller, new: NewMember, once: Once | None = None) -> Added:
         """Let somebody log in with a role below the owner's.

@@ -44,7 +44,7 @@ from domain.fans import FanId
 from domain.messages import Attachment, MessageId, State
 from domain.pacing import Waiting
 from domain.paging import TOTAL_MAX, Page
-from domain.repositories.campaigns import Delivery, NewCampaign, WaitingOn, Written
+from domain.repositories.campaigns import Delivery, NewCampaign, Part, WaitingOn, Written
 from domain.users import Caller, OwnerId, UserId
 from infra.db.repositories.cursors import read_cursor, whole, write_cursor
 from infra.db.repositories.raising import subject_changed
@@ -392,6 +392,36 @@ class SqlCampaignRepository:
             for row in rows[:limit]
         ]
         return Page(campaigns, min(total, TOTAL_MAX), total > TOTAL_MAX, more)
+
+    def of_fans(self, owner_id: OwnerId, fan_ids: Sequence[FanId], limit: int) -> Sequence[Part]:
+        rows = self._session.execute(
+            select(
+                CampaignRow.public_id,
+                CampaignRow.name,
+                MessageRow.state,
+                CampaignRecipientRow.promised_at,
+                MessageRow.sent_at,
+            )
+            .join(CampaignRow, CampaignRow.id == CampaignRecipientRow.campaign_id)
+            .outerjoin(
+                MessageRow,
+                (MessageRow.campaign_id == CampaignRecipientRow.campaign_id)
+                & (MessageRow.fan_id == CampaignRecipientRow.fan_id),
+            )
+            .where(CampaignRecipientRow.fan_id.in_(fan_ids), CampaignRow.user_id == owner_id)
+            .order_by(CampaignRow.id.desc())
+            .limit(limit)
+        )
+        return [
+            Part(
+                row.public_id,
+                row.name,
+                None if row.state is None else State(row.state),
+                row.promised_at,
+                row.sent_at,
+            )
+            for row in rows
+        ]
 
     def recipients(
         self,

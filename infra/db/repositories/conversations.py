@@ -196,6 +196,14 @@ class SqlConversationRepository:
             for row in self._session.execute(FILES, values)
         ]
 
+    def of_fan(self, owner_id: OwnerId, fan_id: FanId) -> Sequence[Conversation]:
+        ids = self._session.scalars(
+            select(ConversationRow.id)
+            .where(ConversationRow.fan_id == fan_id, ConversationRow.user_id == owner_id)
+            .order_by(ConversationRow.last_message_at.desc().nulls_last(), ConversationRow.id)
+        )
+        return self.of(ids.all())
+
     def panel(self, owner_id: OwnerId, fan_id: FanId) -> FanPanel:
         return panel_of(self._session, owner_id, fan_id)
 

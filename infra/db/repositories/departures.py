@@ -12,6 +12,7 @@ from domain.connections import ConnectionId
 from domain.fans import FanId
 from domain.messages import MessageId
 from domain.pacing import Waiting
+from domain.repositories.merges import Stakes
 from domain.users import OwnerId
 from infra.db.repositories.merges import family
 
@@ -32,6 +33,14 @@ CANCEL = sql(
       error_code = NULL, error_detail = NULL
     FROM waiting WHERE m.id = waiting.id
     RETURNING m.id, m.connection_id, m.priority, m.campaign_id
+    """
+)
+STAKES = sql(
+    """
+    SELECT count(*) AS messages, count(*) FILTER (WHERE state = 'queued') AS waiting,
+      count(*) FILTER (WHERE state IN ('sending', 'unknown')) AS in_flight,
+      (SELECT count(*) FROM transactions WHERE fan_id = ANY(:fans)) AS transactions
+    FROM messages WHERE fan_id = ANY(:fans)
     """
 )
 IN_FLIGHT = sql(
@@ -155,6 +164,10 @@ class SqlDepartureRepository:
             )
             for row in self._session.execute(CANCEL, {"fans": list(fan_ids)})
         ]
+
+    def stakes(self, fan_ids: Sequence[FanId]) -> Stakes:
+        row = self._session.execute(STAKES, {"fans": list(fan_ids)}).one()
+        return Stakes(row.messages, row.waiting, row.in_flight, row.transactions)
 
     def in_flight(self, fan_ids: Sequence[FanId]) -> int:
         return int(self._session.scalar(IN_FLIGHT, {"fans": list(fan_ids)}) or 0)

@@ -1,6 +1,6 @@
 """Users and connections as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -84,6 +84,12 @@ class SqlUserRepository:
             .order_by(UserRow.id)
         )
         return [user_of(row) for row in rows]
+
+    def emails(self, owner_id: OwnerId) -> Mapping[UserId, str]:
+        rows = self._session.execute(
+            select(UserRow.id, UserRow.email).where(UserRow.owner_id == owner_id)
+        )
+        return {UserId(row.id): row.email for row in rows}
 
     def lock(self, user_id: UserId) -> None:
         # NO KEY: rows that name the user check their foreign key and must not wait for this.

@@ -89,6 +89,7 @@ def test_two_fans_become_one_and_two_again(browser: FlaskClient) -> None:
     shown = browser.get(f"/fans/{kept}")
     undo = re.search(r"/fans/merges/\d+/undo", shown.text)
     assert undo is not None
+    assert "@same_two" not in browser.get("/fans").text
     assert browser.get(f"/fans/{other}").status_code == 404
     assert browser.post(undo[0], data={"csrf_token": data["csrf_token"]}).status_code == 303
     assert browser.get(f"/fans/{other}").status_code == 200
