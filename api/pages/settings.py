@@ -1,7 +1,7 @@
 """Settings: one's own profile, and what a team keeps for all."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from flask import Response, request
 from flask_jwt_extended import unset_access_cookies
@@ -19,8 +19,11 @@ from api.pages.routes import (
     is_htmx,
     one_time_key,
     page,
+    zone,
 )
-from domain.errors import Conflict, Invalid
+from domain.bulk_limits import BulkLimits, Hours, read_hours
+from domain.connections import Connection, ConnectionId, LimitsDraft
+from domain.errors import Conflict, FieldProblem, Invalid
 from domain.keys import ApiKeyId
 from domain.paging import Page
 from domain.services.team import MemberChange, NewMember
@@ -29,17 +32,33 @@ from domain.users import Permission, Role, UserId
 
 settings = Pages("settings")
 
+N = TypeVar("N", int, float)
+
 ROWS = 50
 SECTIONS = (
     ("Profile", "/settings", Permission.READ),
     ("Snippets", "/settings/snippets", Permission.SEND),
     ("Banned words", "/settings/words", Permission.READ),
+    ("Accounts", "/settings/accounts", Permission.MANAGE),
     ("Team", "/settings/team", Permission.TEAM),
     ("API keys", "/settings/keys", Permission.KEYS),
     ("Audit log", "/settings/audit", Permission.AUDIT),
 )
 ROLES = [(one.value, one.value.capitalize()) for one in Role if one is not Role.OWNER]
 SNIPPET = ("title", "shortcut", "category", "text")
+ACCOUNTS = "/settings/accounts"
+NUMBERS = ("rate", "burst", "per_hour", "per_day", "per_fan")
+LIMITS = ("name", *NUMBERS, "opens", "closes", "zone", "warm_up")
+# What the service calls the fields of the form.
+LIMIT_NAMES = {
+    "ratePerMinute": "rate",
+    "campaignLimits.perHour": "per_hour",
+    "campaignLimits.perDay": "per_day",
+    "campaignLimits.perFanPerDay": "per_fan",
+    "hours.from": "opens",
+    "hours.to": "closes",
+    "hours.timeZone": "zone",
+}
 
 
 def _page(template: str, code: int = 200, /, **values: Any) -> Response:
@@ -162,6 +181,92 @@ def change_words() -> Response:
     return back("/settings/words", "Saved. It holds for the next message.")
 
 
+# Accounts: their pace, and the limits of their campaigns
+
+
+@settings.get(ACCOUNTS)
+def accounts() -> Response:
+    caller().require(Permission.MANAGE)
+    return _page("accounts.html", lines=services().monitoring.limiter(caller(), now()))
+
+
+@settings.get(f"{ACCOUNTS}/<int:connection_id>")
+def edit_account(connection_id: int) -> Response:
+    account = _account(connection_id)
+    limits = account.bulk_limits
+    hours = limits.hours[0].record() if limits.hours else {}
+    typed = {
+        "name": account.name,
+        "rate": "" if account.rate_per_minute is None else f"{account.rate_per_minute:g}",
+        "burst": account.burst or "",
+        "per_hour": limits.per_hour or "",
+        "per_day": limits.per_day or "",
+        "per_fan": limits.per_fan or "",
+        "opens": hours.get("from", ""),
+        "closes": hours.get("to", ""),
+        "zone": hours.get("timeZone", zone().key),
+        "warm_up": limits.warm_up_since is not None,
+    }
+    return _limits_page(account, Form(typed))
+
+
+@settings.post(f"{ACCOUNTS}/<int:connection_id>")
+def change_account(connection_id: int) -> Response:
+    account, typed = _account(connection_id), form(*LIMITS)
+    try:
+        services().connections.change_limits(caller(), account.id, _limits(typed.values))
+    except (Invalid, Conflict) as refusal:
+        return _limits_page(account, typed.refused(refusal, **LIMIT_NAMES), 422)
+    return back(ACCOUNTS, "Saved. It holds from the next message on.")
+
+
+def _account(connection_id: int) -> Connection:
+    caller().require(Permission.MANAGE)
+    return services().connections.look(caller(), ConnectionId(connection_id)).connection
+
+
+def _limits_page(account: Connection, typed: Form, code: int = 200) -> Response:
+    rate = services().settings.rate_limit_per_minute
+    return _page("account.html", code, account=account, form=typed, rate=rate)
+
+
+def _limits(typed: Mapping[str, str]) -> LimitsDraft:
+    """What the form asks for; what is empty is the default, or no limit. Raises Invalid."""
+    problems: list[FieldProblem] = []
+
+    def number(name: str, read: Callable[[str], N]) -> N | None:
+        try:
+            return read(typed[name]) if typed[name] else None
+        except ValueError:
+            problems.append(FieldProblem(name, "use a number, or leave it empty"))
+            return None
+
+    hours: tuple[Hours, ...] = ()
+    if typed["opens"] or typed["closes"]:
+        record = {"from": typed["opens"], "to": typed["closes"], "timeZone": typed["zone"]}
+        try:
+            hours = (read_hours(record),)
+        except Invalid as refusal:
+            problems += refusal.problems
+    limits = BulkLimits(
+        per_hour=number("per_hour", int),
+        per_day=number("per_day", int),
+        per_fan=number("per_fan", int),
+        hours=hours,
+        warm_up_since=now() if typed["warm_up"] else None,
+    )
+    draft = LimitsDraft(
+        given=frozenset({"name", "rate_per_minute", "burst", "campaign_limits"}),
+        name=typed["name"],
+        rate_per_minute=number("rate", float),
+        burst=number("burst", int),
+        campaign_limits=None if limits == BulkLimits() else limits,
+    )
+    if problems:
+        raise Invalid(*problems)
+    return draft
+
+
 # Team
 
 
@@ -171,7 +276,10 @@ def team() -> Response:
 
 
 def _team(typed: Form, code: int = 200) -> Response:
-    members = services().team.list_members(caller())
+    members = [
+        (one, Form({"role": one.role.value, "time_zone": one.time_zone}))
+        for one in services().team.list_members(caller())
+    ]
     return _page("team.html", code, members=members, roles=ROLES, form=typed)
 
 
@@ -195,8 +303,14 @@ def add_member() -> Response:
 
 @settings.post("/settings/team/<int:user_id>")
 def change_member(user_id: int) -> Response:
-    change = MemberChange(role=_role(request.form.get("role", "")))
-    services().team.change(caller(), UserId(user_id), change, now())
+    """What is left empty stays."""
+    role, zone_name = request.form.get("role"), request.form.get("time_zone", "").strip()
+    password = request.form.get("password") or None
+    change = MemberChange(_role(role) if role else None, zone_name or None, password)
+    try:
+        services().team.change(caller(), UserId(user_id), change, now())
+    except Invalid as refusal:
+        return back("/settings/team", Flash(f"Nothing was changed: {_words(refusal)}", "bad"))
     return back("/settings/team", "Saved. It holds within five seconds.")
 
 
@@ -204,6 +318,10 @@ def change_member(user_id: int) -> Response:
 def remove_member(user_id: int) -> Response:
     services().team.remove(caller(), UserId(user_id))
     return back("/settings/team", "Removed, with all logins and keys.")
+
+
+def _words(refusal: Invalid) -> str:
+    return "; ".join(f"{one.field}: {one.message}" for one in refusal.problems)
 
 
 def _role(text: str) -> Role:
@@ -249,6 +367,7 @@ def revoke_key(key_id: int) -> Response:
 @settings.get("/settings/audit")
 def audit() -> Response:
     found = services().audit_log.list_lines(caller(), ROWS, request.args.get("cursor"))
+    values = {"found": found, "names": services().team.names(caller())}
     if is_htmx() and request.args.get("cursor"):
-        return page("settings/audit_rows.html", found=found)
-    return _page("audit.html", found=found)
+        return page("settings/audit_rows.html", **values)
+    return _page("audit.html", **values)
