@@ -64,6 +64,15 @@ PATHS = [
     "merges",
     "tags",
 ]
+PAGES = (
+    "/fans",
+    "/fans?q=abc&sort=value",
+    "/fans?tag=t7&tier=whale&min=1",
+    "/fans?deleted=yes",
+    "/fans?after=2025-01-01&before=2025-12-31",
+    "/fans/fans.csv?tag=t7",
+    "/fans/{fan}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,20 @@ def test_no_list_reads_a_whole_table(crowd: Crm) -> None:
                 joint = "&" if "?" in path else "?"
                 assert crowd.get(f"/api/crm/{path}{joint}cursor={cursor}").status_code == 200
         assert seen, path
+        assert scans(crowd, seen) == set(), path
+
+
+def test_no_page_reads_a_whole_table(crowd: Crm) -> None:
+    [fan] = crowd.sql(
+        "SELECT id FROM fans WHERE user_id = :owner AND deleted_at IS NULL LIMIT 1",
+        owner=crowd.owner,
+    )
+
+    for path in PAGES:
+        with watched(crowd) as seen:
+            answer = crowd.get(path.format(fan=fan.id))
+            assert answer.status_code == 200, path
+            assert answer.text
         assert scans(crowd, seen) == set(), path
 
 

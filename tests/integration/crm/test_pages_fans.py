@@ -1,5 +1,6 @@
 """The pages of fans: what they show, whom they refuse, and that forms do what they say."""
 
+import csv
 import re
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from domain.segments import FanFilter
 from infra.passwords import Argon2PasswordHasher
 from tests.crm import Crm
 
@@ -107,12 +109,54 @@ def test_a_fan_is_deleted_restored_and_erased(browser: FlaskClient) -> None:
     assert browser.get(f"/fans/{fan}").status_code == 404
 
 
-def test_forms_without_the_token_are_refused(browser: FlaskClient) -> None:
-    fan = add(browser, "guarded_fan")
+def rows(crm: Crm) -> list[object]:
+    """Whatever a form about fans could change."""
+    tables = ("fans", "saved_filters", "fan_merges", "audit_log")
+    return [list(crm.sql(f"SELECT * FROM {one} ORDER BY id")) for one in tables]
 
-    for path in ("new", "tags", "segments", f"{fan}/edit", f"{fan}/merge", f"{fan}/delete"):
-        assert browser.post(f"/fans/{path}", data={}).status_code in {401, 403, 303}, path
-    assert browser.get(f"/fans/{fan}").status_code == 200
+
+def test_forms_without_the_token_are_refused(crm: Crm, browser: FlaskClient) -> None:
+    fan, other = add(browser, "guarded_fan"), add(browser, "other_fan")
+    deeds = {
+        "new": {"name": "New", "handle": "new"},
+        "tags": {"fan": str(fan), "add": "x"},
+        "segments": {"name": "All", "asked": "q=guarded"},
+        f"{fan}/edit": {"name": "Other", "handle": "other"},
+        f"{fan}/merge": {"other": str(other)},
+        f"{fan}/delete": {"mode": "hard"},
+        f"{fan}/restore": {},
+        "merges/1/undo": {},
+        "segments/1/delete": {},
+    }
+    before = rows(crm)
+
+    for path, data in deeds.items():
+        for wrong in ({}, {"csrf_token": "a" * 36}):
+            answer = browser.post(f"/fans/{path}", data=data | wrong)
+            assert answer.status_code == 403, path
+            assert "CSRF" in answer.text or "huntaze_csrf" in answer.text, path
+    assert rows(crm) == before
+
+
+def test_nothing_of_another_owner_is_found(crm: Crm, browser: FlaskClient) -> None:
+    theirs, ours = crm.foreign_fan(), add(browser, "ours")
+    made = crm.services.segments.create(crm.caller("stranger"), "Theirs", FanFilter(q="x"))
+    segment = made.segment.id
+    data = {"csrf_token": token(browser.get("/fans/new")), "name": "x", "handle": "x"}
+    before = rows(crm)
+
+    for path in (f"{theirs}", f"{theirs}/edit", f"?segment={segment}"):
+        assert browser.get(f"/fans/{path}".replace("/?", "?")).status_code == 404, path
+    assert browser.get(f"/fans/fans.csv?segment={segment}").status_code == 404
+    deeds = ("edit", "merge", "delete", "restore")
+    for path in [*(f"{theirs}/{deed}" for deed in deeds), f"segments/{segment}/delete"]:
+        answer = browser.post(f"/fans/{path}", data=data | {"other": str(ours)})
+        assert answer.status_code == 404, path
+    merged = browser.post(f"/fans/{ours}/merge", data=data | {"other": str(theirs)})
+    assert merged.location == f"/fans/{ours}"
+    tagged = browser.post("/fans/tags", data=data | {"fan": [ours, theirs], "add": "x"})
+    assert tagged.status_code == 303
+    assert rows(crm) == before
 
 
 def test_a_stranger_finds_nothing(crm: Crm, browser: FlaskClient) -> None:
@@ -139,3 +183,129 @@ def test_an_analyst_reads_and_changes_nothing(crm: Crm, browser: FlaskClient) ->
         assert other.get("/fans/new").status_code == 403
         data = {"csrf_token": token(shown)}
         assert other.post(f"/fans/{fan}/delete", data=data).status_code == 403
+
+
+def test_numbers_of_a_fan_are_those_of_the_rows(crm: Crm, browser: FlaskClient) -> None:
+    fan = crm.fan("Jane", value_cents=123_456, tips_cents=700)
+    for text in ("one", "two", MARKUP):
+        body = {"recipientId": f"fan_{fan}", "content": text}
+        assert crm.post("/api/onlyfans/messages/send", body).status_code == 202
+    crm.sql("UPDATE messages SET state = 'sent', sent_at = now() WHERE text = 'one'")
+    crm.sql(
+        "INSERT INTO transactions (user_id, fan_id, source, type, gross_cents, net_cents,"
+        " happened_at) VALUES (:owner, :fan, 'manual', 'tip', 700, 560, now())",
+        owner=crm.owner,
+        fan=fan,
+    )
+
+    shown = browser.get(f"/fans/{fan}").text
+
+    [row] = crm.sql(
+        "SELECT (SELECT count(*) FROM messages WHERE fan_id = :fan) AS messages,"
+        " (SELECT count(*) FROM messages WHERE fan_id = :fan AND state = 'queued') AS waiting,"
+        " (SELECT id FROM conversations WHERE fan_id = :fan) AS talk",
+        fan=fan,
+    )
+    assert (row.messages, row.waiting) == (3, 2)
+    assert "The texts of 3 messages" in shown
+    assert "2 waiting messages are cancelled. 1 booking of money stays" in shown
+    assert f'href="/messages/onlyfans/{row.talk}"' in shown
+    assert MARKUP not in shown
+    for money in ("$1,234.56", "$7.00", "$5.60"):
+        assert money in shown, money
+
+
+def test_a_fan_says_why_nothing_can_be_written(crm: Crm, browser: FlaskClient) -> None:
+    linked = crm.fan("Linked")
+    unlinked = crm.fan("Unlinked", connection_id=None)
+    why = "Nothing can be sent"
+
+    assert why not in browser.get(f"/fans/{linked}").text
+    assert "no connected account knows the handle" in browser.get(f"/fans/{unlinked}").text
+    crm.sql("UPDATE platform_connections SET state = 'disconnected', access_key = NULL")
+    assert "is disconnected. Connect it again" in browser.get(f"/fans/{linked}").text
+    data = {"csrf_token": token(browser.get("/fans"))}
+    browser.post(f"/fans/{linked}/delete", data=data)
+    deleted = browser.get(f"/fans/{linked}").text
+    assert "This fan is deleted" in deleted
+    assert f"/fans/{linked}/restore" in deleted
+    assert "/edit" not in deleted
+
+
+def test_history_names_people(crm: Crm, browser: FlaskClient) -> None:
+    fan = add(browser, "history_fan", value="12.50")
+
+    shown = browser.get(f"/fans/{fan}").text
+
+    assert "by <span" in shown
+    assert "owner@example.com" in shown
+    assert "<b>Spent</b>" in shown
+    assert "value_cents" not in shown
+
+
+def test_a_campaign_of_the_fan_is_shown(crm: Crm, browser: FlaskClient) -> None:
+    fan = crm.fan("Jane")
+    body = {"campaignName": "Sale & more", "recipientIds": [f"fan_{fan}"], "content": "Hello"}
+    made = crm.post("/api/messages/bulk", body, headers={"Idempotency-Key": "a" * 32})
+    assert made.status_code in {200, 201, 202}, made.text
+    [row] = crm.sql("SELECT public_id FROM campaigns")
+
+    shown = browser.get(f"/fans/{fan}").text
+
+    assert f'href="/messages/bulk/{row.public_id}">Sale &amp; more</a>' in shown
+
+
+def test_scrolling_shows_every_fan_once(crm: Crm, browser: FlaskClient) -> None:
+    crm.sql(
+        "INSERT INTO fans (user_id, name, handle) SELECT :owner, 'Fan ' || n, '@scroll' || n"
+        " FROM generate_series(1, 120) n",
+        owner=crm.owner,
+    )
+    shown = browser.get("/fans?q=scroll&sort=name").text
+    assert "<b>" not in shown.split("<tbody", 1)[1].split("</tbody>")[0]
+    found = re.findall(r'data-item href="/fans/(\d+)"', shown)
+
+    while more := re.search(r'hx-get="(/fans\?[^"]+cursor[^"]+)"', shown):
+        shown = browser.get(more[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).text
+        assert "<html" not in shown
+        found += re.findall(r'data-item href="/fans/(\d+)"', shown)
+
+    assert len(found) == len(set(found)) == 120
+
+
+def test_the_list_is_exported_whole(crm: Crm, browser: FlaskClient) -> None:
+    crm.fan("=1+1", handle="@formula", value_cents=5)
+    for number in range(3):
+        add(browser, f"file_{number}", tags="filed", value="1.50")
+
+    file = browser.get("/fans/fans.csv?tag=filed&sort=name")
+    everybody = browser.get("/fans/fans.csv")
+
+    assert file.mimetype == "text/csv"
+    lines = list(csv.DictReader(file.text.removeprefix("\ufeff").splitlines()))
+    assert [one["handle"].lstrip("'") for one in lines] == ["@file_0", "@file_1", "@file_2"]
+    assert {one["spent"] for one in lines} == {"1.50"}
+    assert "'=1+1" in everybody.text
+    assert crm.sql("SELECT count(*) FROM audit_log WHERE action = 'fans.exported'")[0][0] == 2
+    with crm.client.application.test_client() as other:
+        other.post("/login", data={"email": crm.users["chatter"].email, "password": PASSWORD})
+        assert other.get("/fans/fans.csv").status_code == 403
+        assert "fans.csv" not in other.get("/fans").text
+
+
+def test_a_segment_is_kept_used_and_forgotten(crm: Crm, browser: FlaskClient) -> None:
+    add(browser, "inside_one", tags="june")
+    add(browser, "outside_one")
+    data = {"csrf_token": token(browser.get("/fans")), "name": "Of June", "asked": "tag=june"}
+
+    made = browser.post("/fans/segments", data=data)
+    shown = browser.get(made.location).text
+    assert "@inside_one" in shown
+    assert "@outside_one" not in shown
+    assert "Of June" in shown
+    again = browser.post("/fans/segments", data=data)
+    assert again.location == "/fans?tag=june"
+    assert "Nothing was changed" in browser.get(again.location).text
+    segment = made.location.rsplit("=", 1)[1]
+    assert browser.post(f"/fans/segments/{segment}/delete", data=data).location == "/fans"
+    assert browser.get(made.location).status_code == 404
