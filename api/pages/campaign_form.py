@@ -1,10 +1,9 @@
 """What somebody types to start a campaign, read into the terms of one."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +19,6 @@ from domain.connections import ConnectionId
 from domain.errors import DomainError, FieldProblem, Invalid
 from domain.fans import FanId, parse_recipient
 from domain.messages import BULK_PRIORITY, Draft, attachments_of
-from domain.repositories import Once
 from domain.segments import FanFilter, SegmentId
 from domain.services.planning import Plan, Terms
 
@@ -38,7 +36,6 @@ TEXTS = (
     "size",
     "rate",
     "q",
-    "key",
 )
 # Each holds any number of values.
 LISTS = ("segment", "tag", "fan", "notSegment", "notTag", "notFan")
@@ -57,6 +54,7 @@ FIELDS = {
     "hours.timeZone": "zone",
 }
 BATCH = 1000
+PICKED_MAX = 200
 FAILURE_PERCENT = 20
 PRICE = re.compile(r"\$?\s*(\d{1,6})(?:[.,](\d{1,2}))?")
 
@@ -87,14 +85,12 @@ def typed() -> Form:
     return Form(values | {one: request.form.getlist(one) for one in LISTS})
 
 
-def blank(key: str) -> Form:
+def blank() -> Form:
     """A form in which nothing is typed but what the address names."""
     values: dict[str, Any] = {one: request.args.get(one, "") for one in ("name", "content")}
     values |= {one: request.args.getlist(one) for one in LISTS}
     return Form(
-        dict.fromkeys(TEXTS, "")
-        | values
-        | {"zone": str(zone()), "failure": FAILURE_PERCENT, "key": key}
+        dict.fromkeys(TEXTS, "") | values | {"zone": str(zone()), "failure": FAILURE_PERCENT}
     )
 
 
@@ -108,11 +104,13 @@ def mended(form: Form, refusal: DomainError) -> Form:
     return form.refused(refusal, **FIELDS)
 
 
-def once(form: Form) -> Once:
-    """The form's own key: sent twice, it starts one campaign."""
-    said = json.dumps(form.values, sort_keys=True, default=str)
-    print_of = hashlib.sha256(said.encode()).hexdigest()
-    return Once(form.values["key"][:64] or print_of, "POST /messages/bulk/new", print_of)
+def picked(values: Mapping[str, Any]) -> Sequence[FanId]:
+    """The fans whose boxes are shown; what names none is for `asked` to refuse."""
+    found: list[FanId] = []
+    for one in dict.fromkeys([*values["fan"], *values["notFan"]]):
+        with suppress(Invalid):
+            found.append(parse_recipient(one))
+    return found[:PICKED_MAX]
 
 
 def draft_of(values: Mapping[str, Any]) -> Draft:
@@ -178,7 +176,7 @@ def look(form: Form, size: int | None = None, moment: datetime | None = None) ->
                 raise
             left_out += bad.items()
             kept = tuple(one for one in terms.audience.recipient_ids if one not in bad)
-            terms = _with_fans(terms, kept)
+            terms = replace(terms, audience=replace(terms.audience, recipient_ids=kept))
         else:
             return Look(plan, terms, left_out)
 
@@ -192,16 +190,6 @@ def failure_of(values: Mapping[str, Any]) -> int:
     if not 1 <= percent <= 100:
         raise Invalid(FieldProblem("failure", "use 1 to 100"))
     return percent
-
-
-def _with_fans(terms: Terms, kept: tuple[FanId, ...]) -> Terms:
-    audience = Audience(
-        kept,
-        terms.audience.segment_ids,
-        terms.audience.exclude_ids,
-        terms.audience.exclude_segment_ids,
-    )
-    return Terms(terms.draft, audience, terms.starts_at, terms.hours, terms.rate_per_minute)
 
 
 def _bad(refusal: Invalid) -> dict[FanId, str]:

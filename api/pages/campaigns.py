@@ -1,30 +1,43 @@
 """Campaigns: the list, a new one from its first word to its start, and how one goes."""
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Response, request
 
 from api.auth import caller
 from api.context import now, services
 from api.pages import campaign_form as forms
-from api.pages.routes import Flash, Form, Pages, back, is_htmx, live, own_path, page
-from domain.campaigns import ASKED, Campaign, CampaignStatus
+from api.pages.routes import (
+    Flash,
+    Form,
+    Pages,
+    back,
+    form_once,
+    is_htmx,
+    live,
+    one_time_key,
+    own_path,
+    page,
+)
+from domain.bulk_limits import BulkLimits
+from domain.campaigns import ASKED, Campaign, CampaignStatus, Unwritten
+from domain.connections import Connection
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
-from domain.fans import FanId, parse_recipient, recipient_id
+from domain.fans import Fan, FanId, parse_recipient, recipient_id
 from domain.messages import State
-from domain.notices import explain_limits
-from domain.repositories import Once
+from domain.notices import explain_account, failure
 from domain.segments import FanFilter
 from domain.users import Permission
 
 campaigns = Pages("campaigns")
 
 PATH = "/messages/bulk"
-# Of a list at once; of fans who are left out or found; of texts as each fan gets them.
-LISTED, NAMED, TEXTS = 20, 50, 10
+# Of a list at once; of fans who are left out; of texts as each fan gets them; of fans found.
+LISTED, NAMED, TEXTS, FOUND = 20, 50, 5, 10
+STATUSES = [one for one in CampaignStatus if one is not CampaignStatus.DRAFT]
+STATES: Mapping[str, State | Unwritten] = {one.value: one for one in (*State, *Unwritten)}
 TOLD = {
     CampaignStatus.PAUSED: "Paused. Nothing more begins",
     CampaignStatus.ACTIVE: "Resumed. The next message goes at its account's next free slot",
@@ -37,13 +50,11 @@ TOLD = {
 
 @campaigns.get(PATH)
 def show() -> Response:
-    asked = request.args.get("status", "")
-    status = CampaignStatus(asked) if asked in list(CampaignStatus) else None
-    cursor = request.args.get("cursor")
+    asked, cursor = request.args.get("status", ""), request.args.get("cursor")
+    status = CampaignStatus(asked) if asked in STATUSES else None
     found = services().campaigns.page(caller(), LISTED, cursor, status)
-    values = {"found": found, "status": status, "statuses": list(CampaignStatus)[1:]}
     template = "rows.html" if is_htmx() and cursor else "list.html"
-    return page(f"campaigns/{template}", **values)
+    return page(f"campaigns/{template}", found=found, status=status, statuses=STATUSES)
 
 
 @campaigns.get(f"{PATH}/<uuid:campaign_id>/row")
@@ -58,26 +69,19 @@ def row(campaign_id: UUID) -> Response:
 @campaigns.get(f"{PATH}/new")
 def compose() -> Response:
     caller().require(Permission.SEND)
-    return _form(forms.blank(str(uuid4())))
+    return _form(forms.blank())
 
 
 @campaigns.post(f"{PATH}/new")
 def step() -> Response:
     """One step of the form; whatever was typed stays until the campaign is started."""
     caller().require(Permission.SEND)
-    typed, wanted = forms.typed(), request.form.get("step", "look")
+    typed = forms.typed()
+    steps = {"look": _look, "test": _test, "confirm": _confirm, "start": _start}
     try:
-        if wanted == "test":
-            return _test(typed)
-        if wanted == "confirm":
-            return _confirm(typed)
-        if wanted == "start":
-            return _start(typed)
-        if wanted == "look":
-            return _form(typed, look=forms.look(typed, forms.size_of(typed.values)))
+        return steps.get(request.form.get("step", "look"), _form)(typed)
     except (Invalid, NotFound, Conflict) as refusal:
         return _form(forms.mended(typed, refusal), 422)
-    return _form(typed)
 
 
 @campaigns.post(f"{PATH}/new/look")
@@ -88,7 +92,7 @@ def look() -> Response:
     try:
         found = forms.look(typed, forms.size_of(typed.values))
     except (Invalid, NotFound) as refusal:
-        return page("campaigns/plan.html", look=None, why=forms.mended(typed, refusal))
+        return page("campaigns/plan.html", why=forms.mended(typed, refusal))
     return page("campaigns/plan.html", **_looked(found))
 
 
@@ -100,70 +104,63 @@ def pick() -> Response:
     return page("campaigns/picker.html", form=typed, **_picker(typed))
 
 
-def _form(typed: Form, code: int = 200, look: forms.Look | None = None, **more: Any) -> Response:
-    values: dict[str, Any] = {
+def _form(typed: Form, code: int = 200, **more: Any) -> Response:
+    values = {
         "form": typed,
+        "key": one_time_key(),
         "segments": services().segments.list_segments(caller()),
         "tags": services().fans.tag_counts(caller()),
-        "account_options": [
-            ("", "Any account"),
-            *(
-                (one.connection.id, one.connection.name)
-                for one in services().monitoring.limiter(caller(), now())
-            ),
-        ],
-        "look": None,
-        "why": None,
-        **_picker(typed),
-        **more,
+        "account_options": [("", "Any account"), *((one.id, one.name) for one in _accounts())],
     }
-    return page("campaigns/new.html", code, **(values | (_looked(look) if look else {})))
+    return page("campaigns/new.html", code, **values, **_picker(typed), **more)
 
 
 def _picker(typed: Form) -> dict[str, Any]:
-    named = [*typed.values["fan"], *typed.values["notFan"]]
-    ids = list(dict.fromkeys(filter(None, map(_fan_id, named))))[:200]
-    picked = [one for one in map(_fan, ids) if one]
-    q, found = typed.values["q"], None
-    if q:
-        try:
-            found = services().fans.list_fans(caller(), 10, None, sought=FanFilter(q=q))
-        except Invalid:
-            found = None
-    known = {one.id for one in picked}
+    picked = services().fans.known(caller(), forms.picked(typed.values))
+    sought = typed.values["q"]
+    found: Sequence[Fan] = ()
+    if any(letter.isalnum() for letter in sought):
+        found = services().fans.list_fans(caller(), FOUND, None, sought=FanFilter(q=sought)).items
     return {
-        "picked": picked,
-        "matches": [one for one in found.items if one.id not in known] if found else [],
-        "searched": bool(q),
+        "picked": list(picked.values()),
+        "matches": [one for one in found if one.id not in picked],
         "id_of": recipient_id,
     }
 
 
 def _looked(found: forms.Look) -> dict[str, Any]:
     plan = found.plan
-    excluded = [*((one, why.value) for one, why in plan.excluded), *found.left_out]
+    left_out = [*((one, why.value) for one, why in plan.excluded), *found.left_out]
+    named = left_out[:NAMED]
     texts = [one for one in plan.recipients[:TEXTS] if one.fan_id > 0]
-    shown = excluded[:NAMED]
+    late = [one.held_until for one in plan.recipients if one.held_until is not None]
+    names = _names([*(one for one, _ in named), *(one.fan_id for one in texts)])
     return {
         "look": found,
-        "why": None,
         "count": len(plan.recipients),
         "ends": plan.promised_at,
-        "is_imagined": bool(plan.recipients) and plan.recipients[0].fan_id < 0,
-        "interval": max(plan.intervals.values(), default=timedelta()),
-        "excluded": shown,
-        "excluded_count": len(excluded),
-        "texts": texts,
-        "fans": _names([*(one for one, _ in shown), *(one.fan_id for one in texts)]),
+        "is_imagined": any(one.fan_id < 0 for one in plan.recipients[:1]),
+        "intervals": sorted(plan.intervals.values()),
+        "accounts": [
+            (one, _limits(one.bulk_limits), explain_account(one))
+            for one in _accounts()
+            if one.id in plan.intervals
+        ],
+        "held": (len(late), max(late)) if late else None,
+        "left_out": [(names[one], why) for one, why in named],
+        "left_out_count": sum(plan.excluded_by.values()) + len(found.left_out),
+        "texts": [(names[one.fan_id], one) for one in texts],
         "is_later": found.terms.starts_at > now(),
     }
 
 
+def _look(typed: Form) -> Response:
+    return _form(typed, **_looked(forms.look(typed, forms.size_of(typed.values))))
+
+
 def _test(typed: Form) -> Response:
-    key = request.form.get("testKey", "")[:64]
     draft = forms.draft_of(typed.values)
-    given = Once(key, f"POST {PATH}/test", forms.once(typed).fingerprint) if key else None
-    services().campaigns.send_test(caller(), draft, None, now(), given)
+    services().campaigns.send_test(caller(), draft, None, now(), form_once())
     told = "The test is on its way to your test fan. Nothing of the campaign has started."
     return _form(typed, told=told)
 
@@ -171,26 +168,50 @@ def _test(typed: Form) -> Response:
 def _confirm(typed: Form) -> Response:
     forms.failure_of(typed.values)
     if not typed.values["name"]:
-        typed = Form(typed.values, {"name": "give it a name: your fans do not see it"})
-        return _form(typed, 422)
-    found = forms.look(typed)
-    return page("campaigns/confirm.html", form=typed, lists=forms.LISTS, **_looked(found))
+        raise Invalid(FieldProblem("name", "give it a name: your fans do not see it"))
+    return _confirmation(typed, forms.look(typed))
 
 
 def _start(typed: Form) -> Response:
-    failure, moment, given = forms.failure_of(typed.values), now(), forms.once(typed)
+    failure_percent, moment = forms.failure_of(typed.values), now()
     found = forms.look(typed, moment=moment)
-    seen = request.form.get("seen", "")
-    if seen != str(len(found.plan.recipients)):
-        text = f"The audience changed meanwhile: it was {seen or 'not counted'}. Look again."
-        values = _looked(found) | {"changed": text}
-        return page("campaigns/confirm.html", 409, form=typed, lists=forms.LISTS, **values)
-    result = services().campaigns.launch(
-        caller(), typed.values["name"], found.terms, moment, given, failure_percent=failure
+    seen, count = request.form.get("seen", ""), len(found.plan.recipients)
+    if seen != str(count):
+        changed = f"The audience changed while you looked: {seen} before, {count} now."
+        return _confirmation(typed, found, 409, changed=changed)
+    started = services().campaigns.launch(
+        caller(),
+        typed.values["name"],
+        found.terms,
+        moment,
+        form_once(),
+        failure_percent=failure_percent,
     )
-    one = result.campaign
+    one = started.campaign
     told = "Scheduled." if one.scheduled_at else f"Started: {one.total} messages wait their turn."
     return back(f"{PATH}/{one.public_id}", told)
+
+
+def _confirmation(typed: Form, found: forms.Look, code: int = 200, **more: Any) -> Response:
+    values = {"form": typed, "lists": forms.LISTS, "key": one_time_key()}
+    return page("campaigns/confirm.html", code, **values, **_looked(found), **more)
+
+
+def _accounts() -> list[Connection]:
+    return [one.connection for one in services().connections.list_paces(caller())]
+
+
+def _limits(limits: BulkLimits) -> str:
+    """What an account allows of campaigns, in words; empty without limits."""
+    caps = (
+        (limits.per_hour, "an hour"),
+        (limits.per_day, "a day"),
+        (limits.per_fan, "to one fan in 24 hours"),
+    )
+    said = [f"{most} {what}" for most, what in caps if most is not None]
+    said = [f"at most {', '.join(said)}"] if said else []
+    said += [f"from {one.opens:%H:%M} to {one.closes:%H:%M} {one.zone}" for one in limits.hours]
+    return "; ".join(said + ["warming up"] * (limits.warm_up_since is not None))
 
 
 # One of them
@@ -198,14 +219,18 @@ def _start(typed: Form) -> Response:
 
 @campaigns.get(f"{PATH}/<uuid:campaign_id>")
 def read(campaign_id: UUID) -> Response:
-    asked, cursor = request.args.get("state", ""), request.args.get("cursor")
-    state = State(asked) if asked in list(State) else None
-    who = caller()
-    found = services().campaigns.recipients(who, campaign_id, LISTED, cursor, state)
-    values = {"found": found, "state": state, "id_of": recipient_id, "campaign_id": campaign_id}
+    cursor, state = request.args.get("cursor"), STATES.get(request.args.get("state", ""))
+    values = {
+        "campaign_id": campaign_id,
+        "found": services().campaigns.recipients(caller(), campaign_id, LISTED, cursor, state),
+        "state": state,
+        "failure": failure,
+    }
     if is_htmx() and cursor:
         return page("campaigns/recipients.html", **values)
-    return page("campaigns/page.html", **(_one(campaign_id) | values), states=list(State))
+    shown = _one(campaign_id)
+    shown |= {"states": STATES, "left_out": _left_out(shown["one"]), "key": one_time_key()}
+    return page("campaigns/page.html", **values, **shown)
 
 
 @campaigns.get(f"{PATH}/<uuid:campaign_id>/live")
@@ -233,11 +258,9 @@ def change(campaign_id: UUID) -> Response:
 
 @campaigns.post(f"{PATH}/<uuid:campaign_id>/retry")
 def retry(campaign_id: UUID) -> Response:
-    path, key = f"{PATH}/{campaign_id}", request.form.get("key", "")[:64]
+    path = f"{PATH}/{campaign_id}"
     try:
-        services().campaigns.retry(
-            caller(), campaign_id, Once(key, f"POST {path}/retry", key) if key else None
-        )
+        services().campaigns.retry(caller(), campaign_id, form_once())
     except Conflict as refusal:
         return back(path, Flash(f"Nothing was changed: {refusal.message}.", "bad"))
     return back(path, "What failed waits its turn again.")
@@ -245,36 +268,19 @@ def retry(campaign_id: UUID) -> Response:
 
 def _one(campaign_id: UUID) -> dict[str, Any]:
     report = services().campaigns.report(caller(), campaign_id)
-    holds = [(one, wait) for one in report.holds if (wait := explain_limits(one))]
-    return {
-        "one": report.campaign,
-        "report": report,
-        "holds": holds,
-        "excluded": _excluded(report.campaign),
-        "retry_key": f"retry-{report.campaign.version}",
-    }
+    holds = [(one, explain_account(one)) for one in report.holds]
+    return {"one": report.campaign, "report": report, "holds": holds}
 
 
-def _excluded(campaign: Campaign) -> list[tuple[str, str]]:
+def _left_out(campaign: Campaign) -> list[tuple[str, str]]:
     listed = campaign.audience.get("excluded", ())[:NAMED]
-    fans = _names(parse_recipient(one["recipientId"]) for one in listed)
-    return [(fans[parse_recipient(one["recipientId"])], one["reason"]) for one in listed]
-
-
-def _fan_id(text: str) -> FanId | None:
-    try:
-        return parse_recipient(text)
-    except Invalid:
-        return None
-
-
-def _fan(fan_id: FanId) -> Any:
-    try:
-        return services().fans.get(caller(), fan_id)
-    except NotFound:
-        return None
+    ids = [parse_recipient(one["recipientId"]) for one in listed]
+    names = _names(ids)
+    return [(names[fan_id], one["reason"]) for fan_id, one in zip(ids, listed, strict=True)]
 
 
 def _names(ids: Iterable[FanId]) -> Mapping[FanId, str]:
-    """By name; whoever is gone keeps a number."""
-    return {one: getattr(_fan(one), "name", recipient_id(one)) for one in dict.fromkeys(ids)}
+    """By name; whoever is not known has a number."""
+    asked = list(ids)
+    known = services().fans.known(caller(), asked)
+    return {one: known[one].name if one in known else recipient_id(one) for one in asked}

@@ -158,13 +158,14 @@ def page(template: str, code: int = 200, /, **values: Any) -> Response:
 
 def live(template: str, /, **values: Any) -> Response:
     """A part that asks for itself again: 204 while it is what the browser shows already, by the
-    `seen` mark that the answer carries."""
+    `seen` mark that the answer carries. `key` is a new one-time key for a form in it."""
     values |= {"csrf": csrf(), "now": now(), "zone": zone(), "me": auth.known_caller()}
-    text = render_template(template, seen="", **values)
+    text = render_template(template, seen="", key="", **values)
     seen = hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
     if request.args.get("seen") == seen:
         return dressed(Response(status=204))
-    return dressed(make_response(render_template(template, seen=seen, **values)))
+    text = render_template(template, seen=seen, key=one_time_key(), **values)
+    return dressed(make_response(text))
 
 
 def dressed(response: Response) -> Response:

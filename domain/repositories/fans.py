@@ -82,6 +82,10 @@ class FanRepository(Protocol):
         """A fan; with `deleted`, also one that was deleted."""
         ...
 
+    def many(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Sequence[Fan]:
+        """Those of the owner's, in the order of their ids, deleted ones as well."""
+        ...
+
     def lock(
         self, owner_id: OwnerId, fan_ids: Sequence[FanId], *, deleted: bool = False
     ) -> Sequence[Fan]:

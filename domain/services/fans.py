@@ -1,7 +1,7 @@
 """Keeping fans: listing, adding, changing and tagging them, and what happened to each."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -130,6 +130,13 @@ class FanService:
                 merge if merge and now - merge.at <= UNDO_WITHIN else None,
                 work.fans.get(owner_id, merge.merged_id, deleted=True) if merge else None,
             )
+
+    def known(self, caller: Caller, fan_ids: Iterable[FanId]) -> Mapping[FanId, Fan]:
+        """Those of these that are the caller's, deleted ones as well."""
+        caller.require(Permission.READ)
+        with self._open() as work:
+            found = work.fans.many(caller.owner_id, list(dict.fromkeys(fan_ids)))
+        return {one.id: one for one in found}
 
     def changes(
         self, caller: Caller, fan_id: FanId, limit: int, cursor: str | None

@@ -24,6 +24,7 @@ class Browsing:
         *,
         size: tuple[int, int] = WIDE,
         scheme: Scheme = "light",
+        scripts: bool = True,
     ) -> None:
         self.system = system
         self.complaints: list[str] = []
@@ -33,6 +34,7 @@ class Browsing:
             viewport={"width": width, "height": height},
             color_scheme=scheme,
             reduced_motion="reduce",
+            java_script_enabled=scripts,
         )
         self._context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self._context.new_page()

@@ -78,6 +78,8 @@ document.addEventListener("htmx:sendError", ({ detail }) => {
 document.addEventListener("click", (event) => {
   const target = event.target.closest("button, a");
   if (!target) return;
+  // What scripts do better than the popover that a dialog is without them.
+  if (target.popoverTargetElement) event.preventDefault();
   if (target.dataset.dialog) document.getElementById(target.dataset.dialog)?.showModal();
   if (target.dataset.close !== undefined) target.closest("dialog")?.close();
   if (target.dataset.dismiss !== undefined) target.closest(".toast, .flash")?.remove();

@@ -200,6 +200,10 @@ class SqlFanRepository:
         row = self._session.scalar(found.execution_options(populate_existing=True))
         return fan_of(row) if row else None
 
+    def many(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Sequence[Fan]:
+        found = select(FanRow).where(FanRow.user_id == owner_id, FanRow.id.in_(fan_ids))
+        return [fan_of(row) for row in self._session.scalars(found.order_by(FanRow.id))]
+
     def lock(
         self, owner_id: OwnerId, fan_ids: Sequence[FanId], *, deleted: bool = False
     ) -> Sequence[Fan]:

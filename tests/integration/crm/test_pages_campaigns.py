@@ -39,7 +39,7 @@ def form(token: str, *fans: int, **more: Any) -> dict[str, Any]:
         "content": "Hi {name|you}",
         "zone": "UTC",
         "failure": "20",
-        "key": str(uuid4()),
+        "key": uuid4().hex,
         "fan": [f"fan_{one}" for one in fans],
     }
     return values | more
@@ -47,6 +47,12 @@ def form(token: str, *fans: int, **more: Any) -> dict[str, Any]:
 
 def step(browser: FlaskClient, wanted: str, values: dict[str, Any], **more: Any) -> TestResponse:
     return browser.post(f"{PATH}/new", data=values | {"step": wanted} | more)
+
+
+def key_of(text: str) -> str:
+    """The one-time key of the form on a page."""
+    [found] = re.findall(r'name="key" value="([0-9a-f]{32})"', text)
+    return str(found)
 
 
 def launched(crm: Crm, browser: FlaskClient, token: str, *fans: int, **more: Any) -> str:
@@ -109,13 +115,14 @@ def test_the_confirmation_names_the_count_and_the_end(crm: Crm, browser: FlaskCl
     assert "ends at" in answer.text
     changed = step(browser, "start", values, seen="3")
     assert changed.status_code == 409
-    assert "The audience changed meanwhile" in changed.text
+    assert "The audience changed while you looked: 3 before, 2 now" in changed.text
     assert crm.sql("SELECT 1 FROM campaigns") == []
 
 
 def test_a_double_click_starts_one(crm: Crm, browser: FlaskClient) -> None:
     token = log_in(crm, browser)
     values = form(token, crm.fan("Ava"))
+    values["key"] = key_of(step(browser, "confirm", values).text)
     first, second = (step(browser, "start", values, seen="1") for _ in range(2))
     assert first.status_code == second.status_code == 303
     assert first.location == second.location
@@ -127,9 +134,10 @@ def test_a_test_goes_to_a_fan_that_is_tagged_so(crm: Crm, browser: FlaskClient) 
     values = form(token)
     assert step(browser, "test", values).status_code == 422
     me = crm.fan("Me", tags=["test"])
-    answer = step(browser, "test", values, testKey="one")
-    assert "on its way to your test fan" in answer.text
-    step(browser, "test", values, testKey="one")
+    for _ in range(2):
+        answer = step(browser, "test", values)
+        assert "on its way to your test fan" in answer.text
+    assert key_of(answer.text) != values["key"]
     rows = crm.sql(
         "SELECT c.fan_id, m.text FROM messages m JOIN conversations c ON c.id = m.conversation_id"
     )
@@ -155,6 +163,67 @@ def test_progress_is_what_the_rows_say(crm: Crm, browser: FlaskClient) -> None:
     seen = re.search(r"seen=([^\"]+)", part)
     assert seen is not None
     assert browser.get(f"{path}/live?seen={seen[1]}").status_code == 204
+
+
+def test_it_says_of_each_what_became_of_it(crm: Crm, browser: FlaskClient) -> None:
+    token = log_in(crm, browser)
+    fans = [crm.fan(f"Fan {n}") for n in range(3)]
+    path = launched(crm, browser, token, *fans)
+    messages = [row.id for row in crm.sql("SELECT id FROM messages ORDER BY id")]
+    crm.sql(
+        "UPDATE messages SET state = 'unknown', wake_after = NULL WHERE id = :id", id=messages[0]
+    )
+    crm.sql(
+        "UPDATE messages SET state = 'failed', wake_after = NULL, error_code = 'refused'"
+        " WHERE id = :id",
+        id=messages[1],
+    )
+    text = browser.get(path).text
+    assert "1 message waits for you" in text
+    assert f'href="{path}?state=unknown#recipients"' in text
+    assert "Nobody knows whether it arrived" in browser.get(f"{path}?state=unknown").text
+    failed = browser.get(f"{path}?state=failed").text
+    assert "the platform refused the message" in failed
+    assert failed.count('href="/fans/') == 1
+    for state in ("waiting", "gone"):
+        assert f"Nobody is {state}" in browser.get(f"{path}?state={state}").text
+
+
+def test_an_account_that_sends_nothing_is_named(crm: Crm, browser: FlaskClient) -> None:
+    token, fan = log_in(crm, browser), crm.fan("Ava")
+    path = launched(crm, browser, token, fan)
+    crm.sql("UPDATE platform_connections SET state = 'paused'")
+    text = browser.get(f"{path}/live").text
+    assert "the account is paused: resume it" in text
+    assert f"/platforms/connect/onlyfans#account-{crm.connection}" in text
+    assert "the account is paused: resume it" in step(browser, "look", form(token, fan)).text
+    log_in(crm, browser, "chatter")
+    assert "Ask your owner" in browser.get(f"{path}/live").text
+
+
+def test_a_plan_tells_the_limits_of_its_accounts(crm: Crm, browser: FlaskClient) -> None:
+    token, fan = log_in(crm, browser), crm.fan("Ava")
+    limits = {"perDay": 50, "perFanPerDay": 1}
+    crm.call("PUT", f"/api/connections/{crm.connection}", json={"campaignLimits": limits})
+    launched(crm, browser, token, fan)
+    crm.sql("UPDATE messages SET state = 'sent', wake_after = NULL, sent_at = now()")
+    text = step(browser, "look", form(token, fan)).text
+    assert "at most 50 a day, 1 to one fan in 24 hours" in text
+    assert "1 fan had as many as the account allows in 24 hours" in text
+
+
+def test_retried_twice_by_one_form_it_is_tried_once(crm: Crm, browser: FlaskClient) -> None:
+    token = log_in(crm, browser)
+    path = launched(crm, browser, token, crm.fan("Ava"))
+    failing = "UPDATE messages SET state = 'failed', wake_after = NULL"
+    crm.sql(failing)
+    data = {"csrf_token": token, "key": key_of(browser.get(f"{path}/live").text)}
+    browser.post(f"{path}/retry", data=data)
+    crm.sql(failing)
+    browser.post(f"{path}/retry", data=data)
+    assert [row.state for row in crm.sql("SELECT state FROM messages")] == ["failed"]
+    browser.post(f"{path}/retry", data=data | {"key": key_of(browser.get(path).text)})
+    assert [row.state for row in crm.sql("SELECT state FROM messages")] == ["queued"]
 
 
 def test_it_is_paused_resumed_and_cancelled(crm: Crm, browser: FlaskClient) -> None:
