@@ -10,17 +10,23 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from flask import Flask, current_app, g, request
-from flask_jwt_extended import JWTManager, get_current_user, verify_jwt_in_request
+from flask_jwt_extended import (
+    JWTManager,
+    decode_token,
+    get_current_user,
+    verify_jwt_in_request,
+)
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 from jwt import InvalidTokenError, PyJWTError
 from werkzeug.exceptions import NotFound
 
 from api.afterwards import afterwards
+from api.bodies import PAGE_UPLOADS
 from api.context import now, services
 from api.errors import Refusal, not_authenticated
 from domain.errors import Unavailable
 from domain.keys import PREFIX, ApiKey, ApiKeyId
-from domain.users import Caller, User, UserId
+from domain.users import Caller, Permission, User, UserId
 from infra.wiring import Services
 
 # Reachable without a login. The first lines also while ONLYFANS_CRM_ENABLED is off.
@@ -35,6 +41,9 @@ ALWAYS = frozenset(
     },
 )
 PUBLIC = ALWAYS | {"/openapi.json", "/docs", "/docs.css", "/login", "/static/<name>"}
+
+# Forms that hold a file, and what sending them takes.
+LONG_FORMS = {PAGE_UPLOADS: Permission.IMPORT}
 
 # A removed user, a changed role, ended logins or a revoked key: noticed after this long at most.
 ROW_SECONDS = 5.0
@@ -74,6 +83,8 @@ def require_login() -> None:
     # An unknown address becomes 404 or 405 by itself; OPTIONS is answered without any handler.
     if rule is None or rule in PUBLIC or request.method == "OPTIONS":
         return
+    if rule in LONG_FORMS and request.method == "POST":
+        _refuse_unread(LONG_FORMS[rule])
     identify()
 
 
@@ -102,6 +113,22 @@ def _by_token() -> User:
         # Hostile tokens hold anything, also JSON nested deeper than Python's stack.
         raise not_authenticated() from None
     return cast("User", get_current_user())
+
+
+def _refuse_unread(needed: Permission) -> None:
+    """Refuse whoever may not send a long form before it is read for its CSRF field. Raises Refusal
+    401, and Forbidden."""
+    text = request.cookies.get(current_app.config["JWT_ACCESS_COOKIE_NAME"])
+    if text is None or "Authorization" in request.headers:
+        return  # Then nothing is read to find out who asks.
+    try:
+        claims = decode_token(text)
+    except (JWTExtendedException, PyJWTError, RecursionError, TypeError, ValueError):
+        raise not_authenticated() from None
+    logins: Logins = current_app.extensions["logins"]
+    found = logins.user(UserId(int(claims["sub"])))
+    if found is not None:
+        found.caller(None).require(needed)
 
 
 def _is_over(found: User, issued_at: object) -> bool:

@@ -88,6 +88,16 @@ def place_columns(
     return {column: places[column] for column in Column if column in places}
 
 
+def likely_columns(header: Sequence[str]) -> Mapping[Column, int]:
+    """The first place that each column could be at: where somebody begins who names them."""
+    found: dict[Column, int] = {}
+    for place, name in enumerate(header):
+        column = NAMES.get(normal(name))
+        if column is not None:
+            found.setdefault(column, place)
+    return found
+
+
 def _find(header: Sequence[str], name: str, column: Column) -> int:
     alike = [place for place, other in enumerate(header) if other == name.strip()] or [
         place for place, other in enumerate(header) if normal(other) == normal(name)

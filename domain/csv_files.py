@@ -7,11 +7,12 @@ more of it than a record and the lines that were read to find the end of one.
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
 from typing import BinaryIO
 
-from domain.csv_columns import place_columns, recognised
+from domain.csv_columns import likely_columns, place_columns, recognised
 from domain.csv_lines import Record, Records, decoded, lines_of
 from domain.csv_rows import RowReader
 from domain.imports import (
@@ -82,14 +83,19 @@ def open_csv(
         encoding=encoding,
         delimiter=delimiter,
         header=header,
-        mapping=place_columns(header, given),
+        mapping=likely_columns(header),
         source=source,
         sample=tuple(
             tuple(cell[:SAMPLE_CELL] for cell in record.cells[: len(header)])
             for record in islice(records.read(), SAMPLE_ROWS)
         ),
     )
-    return CsvFile(file, codec, start, file_format)
+    try:
+        places = place_columns(header, given)
+    except UnreadableFile as refused:
+        refused.seen = file_format
+        raise
+    return CsvFile(file, codec, start, replace(file_format, mapping=places))
 
 
 class CsvFile:

@@ -240,6 +240,8 @@ class UnreadableFile(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.failure = Failure(code, text)
+        # What the file looks like, where only its columns are not clear: somebody can name them.
+        self.seen: FileFormat | None = None
 
 
 @dataclass(frozen=True)

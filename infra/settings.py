@@ -61,11 +61,19 @@ def media_hosts(value: list[str]) -> list[str]:
     return value
 
 
+def web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("use an http or https address")
+    return value
+
+
 def upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
 StrictBool = Annotated[bool, BeforeValidator(strict_bool)]
+WebAddress = Annotated[str, AfterValidator(web_address)]
 HostPort = Annotated[str, AfterValidator(host_and_port)]
 Listed = Annotated[list[str], BeforeValidator(split_list)]
 MediaHostList = Annotated[list[str], BeforeValidator(split_list), AfterValidator(media_hosts)]
@@ -102,6 +110,9 @@ class Settings(BaseModel):
     )
     onlyfans_api_key: SecretStr = Field(
         SecretStr(""), description="bearer key of connections without a key of their own"
+    )
+    onlyfans_connect_url: WebAddress | None = Field(
+        None, description="the gateway's page that connects an account and leads back to ours"
     )
     onlyfans_webhook_secret: Secrets = Field(
         default_factory=list,

@@ -5,8 +5,12 @@ by putting a new one in front and dropping the old one after a token's life.
 """
 
 import hashlib
+import hmac
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from secrets import token_hex
 from uuid import uuid4
 
 import jwt
@@ -18,6 +22,7 @@ from domain.users import User
 ALGORITHM = "HS256"
 ISSUER = "huntaze"
 AUDIENCE = "huntaze-api"
+SEALED_UNTIL = re.compile(r"[0-9]{1,12}")
 
 
 class JwtIssuer:
@@ -48,9 +53,29 @@ class JwtIssuer:
         }
         return Token(jwt.encode(claims, key, ALGORITHM, headers={"kid": kid}), expires_at)
 
+    def seal(self, purpose: str, holder: str, until: datetime) -> str:
+        """A word that only we can have made, good for one holder until then. It tells nothing of
+        the holder, so it may travel over other sites."""
+        said = f"{int(until.timestamp())}.{token_hex(16)}"
+        return f"{said}.{_seal(next(iter(self._keys.values())), purpose, holder, said)}"
+
+    def is_sealed(self, word: str, purpose: str, holder: str, now: datetime) -> bool:
+        """Whether it is a word that `seal` made for this purpose and holder, and is still good."""
+        said, _, given = word.rpartition(".")
+        until = said.partition(".")[0]
+        if not SEALED_UNTIL.fullmatch(until) or int(until) < now.timestamp():
+            return False
+        made = [_seal(key, purpose, holder, said) for key in self._keys.values()]
+        return any(hmac.compare_digest(one.encode(), given.encode()) for one in made)
+
     def key(self, kid: object) -> str | None:
         """The key with this id; None when it was dropped or never ours."""
         return self._keys.get(kid) if isinstance(kid, str) else None
+
+
+def _seal(key: str, purpose: str, holder: str, said: str) -> str:
+    text = json.dumps([purpose, holder, said])
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def signing_key(secret: SecretStr) -> str:

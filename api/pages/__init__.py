@@ -9,6 +9,7 @@ from api.pages.campaigns import campaigns
 from api.pages.connect import connect
 from api.pages.fans import fans
 from api.pages.frame import frame
+from api.pages.importing import importing
 from api.pages.inbox import inbox
 from api.pages.monitoring import monitoring
 from api.pages.notifications import notifications
@@ -26,6 +27,7 @@ AREAS = (
     fans,
     settings,
     connect,
+    importing,
 )
 
 

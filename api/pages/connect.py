@@ -1,87 +1,105 @@
-"""Connected accounts, and files of fans: tried first, then imported, and taken back."""
+"""Connected accounts: connected by their key or at the gateway's own page, paused, resumed."""
 
 import hashlib
-from typing import Any
-from uuid import uuid4
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import Response, request
+from flask import Response, make_response, redirect, request
 
 from api.auth import caller
-from api.bodies import PAGE_UPLOADS
 from api.context import now, services
-from api.pages.routes import Flash, Form, Pages, back, live, page
-from api.uploads import too_large
-from domain.connections import ConnectionId
-from domain.errors import Invalid
-from domain.imports import ImportId, read_options
+from api.pages.routes import (
+    Flash,
+    Form,
+    Pages,
+    back,
+    dressed,
+    form,
+    form_once,
+    login_mark,
+    one_time_key,
+    page,
+)
+from domain.connections import Connection, ConnectionDraft, ConnectionId, ConnectionState
+from domain.errors import Conflict, Invalid, NotFound, Unavailable
 from domain.repositories import Once
-from domain.services.imports import Upload
 from domain.users import Permission
 
 connect = Pages("connect")
 
 PLACE = "/platforms/connect/onlyfans"
+RETURN = f"{PLACE}/return"
 SHOWN = 50
-
-
-@connect.teardown_request
-def close_files(_: BaseException | None) -> None:
-    """Whatever became of the request, its uploaded file leaves the disk now."""
-    request.close()
+# What a login that set out for the gateway carries, and how long it may take there.
+PURPOSE, AWAY = "connect", timedelta(minutes=15)
+FIELDS = {"accountId": "account_id", "accessKey": "access_key", "name": "name"}
 
 
 @connect.get(PLACE)
 def show() -> Response:
-    return _page(Form({"policy": "fillBlanks"}))
+    return place()
 
 
-@connect.post(PAGE_UPLOADS)
-def upload() -> Response:
-    """Store the file and try it: nothing of it is written before somebody confirms."""
-    caller().require(Permission.IMPORT)
-    typed = Form({"policy": request.form.get("policy", ""), "file": ""})
-    given, limit = request.files.get("file"), services().settings.csv_max_bytes
-    if given is None or not given.filename:
-        return _page(Form(typed.values, {"file": "choose a CSV file"}), 422)
-    digest, size = hashlib.sha256(), 0
-    while piece := given.stream.read(64 * 1024):
-        digest.update(piece)
-        size += len(piece)
-    if size > limit:
-        return _page(Form(typed.values, {"file": too_large(limit).error}), 413)
-    given.stream.seek(0)
-    file = Upload(given.stream, given.filename, size, digest.hexdigest())  # type: ignore[arg-type]  # werkzeug says IO
+@connect.post(PLACE)
+def connect_by_key() -> Response:
+    """With the id and the key that the gateway gave; the key is never shown again."""
+    caller().require(Permission.MANAGE)
+    typed = form("account_id", "name")
+    key = request.form.get("access_key", "").strip() or None
+    draft = ConnectionDraft(
+        "onlyfans", typed.values["account_id"], typed.values["name"] or None, key
+    )
+    shown = Form(dict(typed.values) | {"access_key": ""})
     try:
-        options = read_options({"policy": typed.values["policy"] or None})
-        made = services().imports.upload(
-            caller(), file, options, dry_run=True, once=_once(digest.hexdigest())
+        made = services().connections.connect(caller(), draft, form_once())
+    except (Invalid, Conflict) as refusal:
+        return place(422, account=shown.refused(refusal, **FIELDS))
+    except Unavailable as refusal:
+        return place(503, account=Form(shown.values, error=f"{refusal}. Try again in a moment."))
+    return _connected(made.connection)
+
+
+@connect.get(f"{PLACE}/gateway")
+def leave() -> Response:
+    """Off to the gateway's own page, with a word that proves on the way back who set out."""
+    caller().require(Permission.MANAGE)
+    settings, holder = services().settings, login_mark()
+    if settings.onlyfans_connect_url is None or holder is None:
+        raise NotFound("accounts are connected by their key here")
+    state = services().tokens.seal(PURPOSE, holder, now() + AWAY)
+    told = {"return_to": settings.public_url.rstrip("/") + RETURN, "state": state}
+    target = urlsplit(settings.onlyfans_connect_url)
+    query = urlencode([*parse_qsl(target.query), *told.items()])
+    return dressed(make_response(redirect(target._replace(query=query).geturl(), 303)))
+
+
+@connect.get(RETURN)
+def come_back() -> Response:
+    """Back from the gateway with an account. Only the login that set out may connect it: whoever
+    follows somebody else's link connects nothing."""
+    caller().require(Permission.MANAGE)
+    state, holder = request.args.get("state", ""), login_mark()
+    if holder is None or not services().tokens.is_sealed(state, PURPOSE, holder, now()):
+        told = "This way back is not yours, or too old. Nothing was connected: begin again."
+        return place(403, account=Form(error=told))
+    account_id = request.args.get("account_id", "")
+    if "error" in request.args or not account_id:
+        return back(PLACE, Flash("No account was connected at the gateway.", "bad"))
+    # Coming back twice, as a reload does, connects once.
+    word, said = (hashlib.sha256(text.encode()).hexdigest() for text in (state, account_id))
+    once = Once(word[:32], f"GET {RETURN}", said)
+    try:
+        made = services().connections.connect(
+            caller(), ConnectionDraft("onlyfans", account_id), once
         )
-    except Invalid as refusal:
-        return _page(typed.refused(refusal), 422)
-    return back(f"{PAGE_UPLOADS}/{made.import_.id}")
-
-
-@connect.get(f"{PAGE_UPLOADS}/<int:import_id>")
-def show_import(import_id: int) -> Response:
-    return page("connect/import.html", **_import(import_id))
-
-
-@connect.get(f"{PAGE_UPLOADS}/<int:import_id>/part")
-def part(import_id: int) -> Response:
-    """What changes by itself while it is at work."""
-    return live("connect/live.html", **_import(import_id))
-
-
-@connect.post(f"{PAGE_UPLOADS}/<int:import_id>/<any(confirm, cancel, undo):deed>")
-def do(import_id: int, deed: str) -> Response:
-    imports, one = services().imports, ImportId(import_id)
-    if deed == "confirm":
-        imports.confirm(caller(), one, {}, once=_once())
-    elif deed == "cancel":
-        imports.cancel(caller(), one, _once())
-    else:
-        imports.undo(caller(), one, now(), _once())
-    return back(f"{PAGE_UPLOADS}/{import_id}")
+    except Conflict as refusal:
+        known = _known(account_id) if refusal.code == "connection_exists" else None
+        if known is None:
+            return back(PLACE, Flash(f"Nothing was connected: {refusal.message}.", "bad"))
+        return _connected_again(known)
+    except (Invalid, Unavailable) as refusal:
+        return back(PLACE, Flash(f"Nothing was connected: {refusal}.", "bad"))
+    return _connected(made.connection)
 
 
 @connect.post(f"{PLACE}/<int:connection_id>/<any(pause, resume, disconnect):deed>")
@@ -91,31 +109,40 @@ def change(connection_id: int, deed: str) -> Response:
         caller(), one
     )
     told = {"pause": "Paused.", "resume": "It sends again.", "disconnect": "Disconnected."}
-    return back(PLACE, Flash(told[deed]))
+    return back(PLACE, told[deed])
 
 
-def _once(said: str = "") -> Once | None:
-    """A form that comes twice does its deed once."""
-    key = request.form.get("once", "")[:64]
-    printed = hashlib.sha256(said.encode()).hexdigest()
-    return Once(key, f"POST {request.path}", printed) if key else None
-
-
-def _page(form: Form, code: int = 200) -> Response:
-    who = caller()
+def place(code: int = 200, *, account: Form | None = None, file: Form | None = None) -> Response:
+    """The page, with what somebody typed in one of its forms."""
+    who, settings = caller(), services().settings
     may_import = who.may(Permission.IMPORT)
     return page(
         "connect/page.html",
         code,
-        form=form,
+        account=account or Form(),
+        file=file or Form({"policy": "fillBlanks"}),
         lines=services().monitoring.limiter(who, now()),
         imports=services().imports.page(who, SHOWN, None).items if may_import else (),
-        once=uuid4(),
-        largest=services().settings.csv_max_bytes // 1024 // 1024,
+        key=one_time_key(),
+        largest=settings.csv_max_bytes // 1024 // 1024,
+        at_gateway=settings.onlyfans_connect_url is not None and login_mark() is not None,
     )
 
 
-def _import(import_id: int) -> dict[str, Any]:
-    caller().require(Permission.IMPORT)
-    report = services().imports.report(caller(), ImportId(import_id), SHOWN)
-    return {"one": report.import_, "report": report, "once": uuid4()}
+def _known(account_id: str) -> Connection | None:
+    paces = services().connections.list_paces(caller())
+    return next((one.connection for one in paces if one.connection.account_id == account_id), None)
+
+
+def _connected(one: Connection) -> Response:
+    told = f"{one.name} is connected. Its fans and chats are read in the next minutes."
+    return back(f"{PLACE}#account-{one.id}", told)
+
+
+def _connected_again(one: Connection) -> Response:
+    """An account that was here all the time: if its session had ended, it has a new one now."""
+    told = f"{one.name} was connected already."
+    if one.state is ConnectionState.PAUSED_AUTH:
+        services().connections.resume(caller(), one.id)
+        told = f"{one.name} is logged in again, and sends."
+    return back(f"{PLACE}#account-{one.id}", told)

@@ -115,12 +115,12 @@ def one_time_key() -> str:
     return uuid4().hex
 
 
-def form_once() -> Once | None:
-    """The form's one-time key, bound to its address and fields."""
+def form_once(said: str = "") -> Once | None:
+    """The form's one-time key, bound to its address, its fields, and what else it said."""
     key = request.form.get("key", "")
     if not FORM_KEY.fullmatch(key):
         return None
-    fields = sorted(request.form.items(multi=True))
+    fields = [*sorted(request.form.items(multi=True)), said]
     fingerprint = hashlib.sha256(json.dumps(fields).encode()).hexdigest()
     return Once(key, f"{request.method} {request.path.lower()}", fingerprint)
 
@@ -202,6 +202,11 @@ def csrf() -> str:
     return str(get_jwt().get("csrf", "")) if g.get("_jwt_extended_jwt") else ""
 
 
+def login_mark() -> str | None:
+    """What tells this login from every other; None for who comes without one."""
+    return str(get_jwt().get("jti")) if g.get("_jwt_extended_jwt") else None
+
+
 def own_path(path: str | None, otherwise: str = "/") -> str:
     """A path on this very site: whatever could lead elsewhere becomes `otherwise`."""
     is_ours = path is not None and path.startswith("/") and not path.startswith(("//", "/\\"))
@@ -249,6 +254,7 @@ __all__: Sequence[str] = (
     "form_once",
     "is_htmx",
     "live",
+    "login_mark",
     "one_time_key",
     "own_path",
     "page",

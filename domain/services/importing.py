@@ -24,6 +24,7 @@ from domain.imports import (
     Column,
     Failure,
     FanRow,
+    FileFormat,
     Import,
     ImportId,
     ImportState,
@@ -143,6 +144,8 @@ class ImportingService:
         except FileMissing:
             self._finish(lease, ImportState.FAILED, DAMAGED)
         except UnreadableFile as refused:
+            if refused.seen:
+                self._note(lease, refused.seen)
             self._finish(lease, ImportState.FAILED, refused.failure)
         except FilesUnavailable:
             reason = "the file store does not answer: trying again"
@@ -208,6 +211,12 @@ class ImportingService:
                     )
                 work.commit()
         return source
+
+    def _note(self, lease: ImportLease, seen: FileFormat) -> None:
+        """What a refused file looks like, for who names its columns."""
+        with self._open() as work:
+            work.imports.found(lease, seen)
+            work.commit()
 
     def _batches(self, source: CsvFile, skip: int) -> Iterator[Batch]:
         rows = source.rows(self._now(), skip)

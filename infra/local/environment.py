@@ -71,6 +71,7 @@ def child_environment(
         environment["SQS_RATE_LIMITER_QUEUE_URL"] = messages_queue_url(endpoint)
     if "simulator" in ours:
         environment["ONLYFANS_API_URL"] = f"http://127.0.0.1:{ports.simulator}/api"
+        environment["ONLYFANS_CONNECT_URL"] = f"http://127.0.0.1:{ports.simulator}/connect"
         environment["ONLYFANS_API_KEY"] = kept["ONLYFANS_API_KEY"]
     # Demo media lie in the emulator's bucket and at the simulator.
     own = {"aws": ports.aws, "simulator": ports.simulator}

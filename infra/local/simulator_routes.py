@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from infra.local import simulator_accounts as accounts
 from infra.local import simulator_admin as admin
+from infra.local import simulator_connecting as connecting
 from infra.local.simulator_calls import Call, Disturbed
 from infra.local.simulator_faults import Reply, error_reply
 from infra.local.simulator_files import file_reply
@@ -55,6 +56,8 @@ _TABLE: tuple[tuple[str, str, Callable[..., Reply | Disturbed]], ...] = (
     ("POST", "/_admin/presence", admin.add_presence),
     ("GET", "/_admin/media", admin.list_media),
     ("GET", "/_admin/health", admin.health),
+    ("GET", "/connect", connecting.ask),
+    ("POST", "/connect", connecting.connect),
     ("GET", "/files/([^/]+)", show_file),
     ("GET", "/", admin.show_page),
 )

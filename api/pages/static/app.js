@@ -297,3 +297,27 @@ document.addEventListener("keydown", (event) => {
     else document.querySelector("[data-back]")?.click();
   }
 }, true);
+
+// A file may be dropped onto its field, which then has it as if it were chosen.
+function dropPlace(event) {
+  const place = event.target.closest?.("[data-drop]");
+  if (!place || !event.dataTransfer?.types.includes("Files")) return null;
+  event.preventDefault();
+  return place;
+}
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => dropPlace(event)?.classList.add("over"));
+}
+document.addEventListener("dragleave", ({ target, relatedTarget }) => {
+  const place = target.closest?.("[data-drop]");
+  if (place && !place.contains(relatedTarget)) place.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  const place = dropPlace(event);
+  if (!place) return;
+  place.classList.remove("over");
+  const field = place.querySelector("input[type=file]");
+  field.files = event.dataTransfer.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  field.focus();
+});
