@@ -136,7 +136,7 @@ def _known(account_id: str) -> Connection | None:
 
 def _connected(one: Connection) -> Response:
     told = f"{one.name} is connected. Its fans and chats are read in the next minutes."
-    return back(f"{PLACE}#account-{one.id}", told)
+    return back(PLACE, told)
 
 
 def _connected_again(one: Connection) -> Response:
@@ -145,4 +145,4 @@ def _connected_again(one: Connection) -> Response:
     if one.state is ConnectionState.PAUSED_AUTH:
         services().connections.resume(caller(), one.id)
         told = f"{one.name} is logged in again, and sends."
-    return back(f"{PLACE}#account-{one.id}", told)
+    return back(PLACE, told)
