@@ -218,7 +218,7 @@ def _mute(dossier: Dossier) -> str | None:
     fan = dossier.fan
     account = dossier.accounts.get(fan.connection_id) if fan.connection_id else None
     if fan.deleted_at is not None:
-        return "This fan is deleted: nothing is sent to it. Restore it to write again."
+        return "This fan is deleted: nothing is sent. Restore the fan to write again."
     if not fan.linked or account is None:
         return (
             "Nothing can be sent to this fan yet: no connected account knows the handle. It is"
