@@ -248,11 +248,12 @@ def _told(
             return clock(datetime.fromisoformat(value))
         return ", ".join(value) if isinstance(value, list) else str(value)
 
-    return [
-        (SAID.get(name, name), words(name, change.before.get(spelled)), words(name, value))
-        for spelled, value in change.after.items()
-        if (name := CAPITAL.sub(r"_\g<0>", spelled).lower())
-    ]
+    told = []
+    for spelled, value in change.after.items():
+        name = CAPITAL.sub(r"_\g<0>", spelled).lower()
+        before = words(name, change.before.get(spelled))
+        told.append((SAID.get(name, name), before, words(name, value)))
+    return told
 
 
 @fans.get("/fans/<int:fan_id>/edit")
