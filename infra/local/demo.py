@@ -42,6 +42,18 @@ PAID = {
 }
 FEE_PERCENT = 20
 
+# What each fan paid, as it would stand there had its payments come one by one.
+SUMS = text(
+    """
+    UPDATE fans f SET value_cents = value_cents + paid.gross, tips_cents = tips_cents + paid.tips,
+      last_purchase_at = paid.last
+    FROM (SELECT fan_id, sum(gross_cents) AS gross, max(happened_at) AS last,
+        coalesce(sum(gross_cents) FILTER (WHERE type = 'tip'), 0) AS tips
+      FROM transactions WHERE user_id = :owner GROUP BY fan_id) paid
+    WHERE f.id = paid.fan_id
+    """
+)
+
 
 def seed(engine: Engine, password: str) -> str:
     """Create the demo user's world unless it is there; returns what was done, for people."""
@@ -159,6 +171,7 @@ def _add_money(
         count = 0 if day == EARNED_DAYS // 2 else dice.randrange(6, 14) + 6 * (at.weekday() > 4)
         rows += [_paid(dice, owner, connections, fans, at) for _ in range(count)]
     database.execute(insert(TransactionRow), rows)
+    database.execute(SUMS, {"owner": owner})
 
 
 def _paid(
