@@ -139,6 +139,15 @@ def test_the_page_shows_what_arrived_and_runs_none_of_it(simulator):
     assert "<script>" not in page
 
 
+def test_the_connecting_page_leads_back_only_to_this_machine(simulator):
+    home = "http%3A%2F%2F127.0.0.1%3A1%2Freturn"
+    status, _, page = ask(simulator.port, "GET", f"/connect?state=%3Cb%3E&return_to={home}")
+    assert (status, "&lt;b&gt;" in page, "<b>" in page) == (200, True, False)
+    for foreign in ("https%3A%2F%2Fexample.com", "javascript%3Aalert(1)", ""):
+        status, _, _ = ask(simulator.port, "GET", f"/connect?state=1&return_to={foreign}")
+        assert status == 422
+
+
 def test_the_ledger_tells_arrival_key_and_replays(simulator):
     for _ in range(3):
         ask(simulator.port, "POST", SEND, {"text": "Hello"}, key="key-1")
