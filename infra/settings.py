@@ -125,7 +125,9 @@ class Settings(BaseModel):
         default_factory=list,
         description="the first encrypts, all decrypt; default: from JWT_SECRET",
     )
-    access_token_seconds: int = Field(3600, ge=60, le=86_400, description="life of a login")
+    access_token_seconds: int = Field(
+        43_200, ge=60, le=86_400, description="life of a login: a working day"
+    )
     public_url: str = Field("http://127.0.0.1:8000", description="how browsers reach us")
 
     # Switches

@@ -106,7 +106,7 @@ def show() -> Response:
 def _query() -> schemas.AnalyticsQuery:
     """What the address asks for; an empty field of the form asks for nothing."""
     given: dict[str, Any] = {}
-    for name in request.args:
+    for name in NAMES:
         values = [of for of in request.args.getlist(name) if of.strip()]
         if values:
             given[name] = values if name in {"tag", "connectionId"} else values[0]

@@ -12,7 +12,7 @@ from flask import request
 
 from api.auth import caller
 from api.context import now, services
-from api.pages.routes import Form, zone
+from api.pages.routes import Form, cents_of, zone
 from domain.bulk_limits import Hours, read_hours
 from domain.campaigns import Audience
 from domain.connections import ConnectionId
@@ -56,7 +56,6 @@ FIELDS = {
 BATCH = 1000
 PICKED_MAX = 200
 FAILURE_PERCENT = 20
-PRICE = re.compile(r"\$?\s*(\d{1,6})(?:[.,](\d{1,2}))?")
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def draft_of(values: Mapping[str, Any]) -> Draft:
         content=values["content"],
         attachments=attachments_of(values["media"].split()),
         priority=BULK_PRIORITY,
-        price_cents=_cents(values["price"]),
+        price_cents=cents_of("price", values["price"]),
     )
 
 
@@ -234,15 +233,6 @@ def _fans(field: str, named: Sequence[str]) -> Sequence[FanId]:
         return [parse_recipient(one) for one in named]
     except Invalid:
         raise Invalid(FieldProblem(field, "one of the fans cannot be read: pick again")) from None
-
-
-def _cents(text: str) -> int | None:
-    if not text:
-        return None
-    found = PRICE.fullmatch(text)
-    if found is None:
-        raise Invalid(FieldProblem("price", "use dollars and cents, such as 9.99"))
-    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))
 
 
 def _start(values: Mapping[str, Any], moment: datetime) -> datetime:

@@ -17,7 +17,6 @@ from api.pages.routes import (
     form_once,
     is_htmx,
     live,
-    one_time_key,
     own_path,
     page,
 )
@@ -107,7 +106,6 @@ def pick() -> Response:
 def _form(typed: Form, code: int = 200, **more: Any) -> Response:
     values = {
         "form": typed,
-        "key": one_time_key(),
         "segments": services().segments.list_segments(caller()),
         "tags": services().fans.tag_counts(caller()),
         "account_options": [("", "Any account"), *((one.id, one.name) for one in _accounts())],
@@ -169,7 +167,9 @@ def _confirm(typed: Form) -> Response:
     forms.failure_of(typed.values)
     if not typed.values["name"]:
         raise Invalid(FieldProblem("name", "give it a name: your fans do not see it"))
-    return _confirmation(typed, forms.look(typed))
+    # Without the what-if: that is not what starts.
+    real = Form(dict(typed.values) | {"rate": "", "size": ""})
+    return _confirmation(typed, forms.look(real))
 
 
 def _start(typed: Form) -> Response:
@@ -193,7 +193,7 @@ def _start(typed: Form) -> Response:
 
 
 def _confirmation(typed: Form, found: forms.Look, code: int = 200, **more: Any) -> Response:
-    values = {"form": typed, "lists": forms.LISTS, "key": one_time_key()}
+    values = {"form": typed, "lists": forms.LISTS}
     return page("campaigns/confirm.html", code, **values, **_looked(found), **more)
 
 
@@ -229,7 +229,7 @@ def read(campaign_id: UUID) -> Response:
     if is_htmx() and cursor:
         return page("campaigns/recipients.html", **values)
     shown = _one(campaign_id)
-    shown |= {"states": STATES, "left_out": _left_out(shown["one"]), "key": one_time_key()}
+    shown |= {"states": STATES, "left_out": _left_out(shown["one"])}
     return page("campaigns/page.html", **values, **shown)
 
 

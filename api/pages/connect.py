@@ -17,7 +17,6 @@ from api.pages.routes import (
     form,
     form_once,
     login_mark,
-    one_time_key,
     page,
 )
 from domain.connections import Connection, ConnectionDraft, ConnectionId, ConnectionState
@@ -123,7 +122,6 @@ def place(code: int = 200, *, account: Form | None = None, file: Form | None = N
         file=file or Form({"policy": "fillBlanks"}),
         lines=services().monitoring.limiter(who, now()),
         imports=services().imports.page(who, SHOWN, None).items if may_import else (),
-        key=one_time_key(),
         largest=settings.csv_max_bytes // 1024 // 1024,
         at_gateway=settings.onlyfans_connect_url is not None and login_mark() is not None,
     )

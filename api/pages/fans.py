@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,10 +17,12 @@ from api.pages.routes import (
     Form,
     Pages,
     back,
+    cents_of,
+    dressed,
     form,
     form_once,
     is_htmx,
-    one_time_key,
+    number_of,
     page,
     zone,
 )
@@ -70,7 +71,7 @@ def list_fans() -> Response:
     """The list; a script asks for its next rows only."""
     typed = Form({name: request.args.get(name, "").strip() for name in (*FILTERS, "sort")})
     asked = {name: value for name, value in typed.values.items() if value}
-    segment = _number(request.args.get("segment", ""))
+    segment = number_of(request.args.get("segment", ""))
     if segment is not None:
         asked["segment"] = str(segment)
     who, values, code = caller(), _choices(), 200
@@ -98,23 +99,25 @@ def list_fans() -> Response:
     }
     if is_htmx() and request.args.get("cursor"):
         return page("fans/rows.html", **values)
-    return page("fans/list.html", code, form=typed, key=one_time_key(), **values)
+    return page("fans/list.html", code, form=typed, **values)
 
 
 @fans.get("/fans/fans.csv")
 def export() -> Response:
     """What the list shows, whole, as a file."""
-    segment = _number(request.args.get("segment", ""))
+    segment = number_of(request.args.get("segment", ""))
     found = services().fans.export(
         caller(),
         sought=_sought(request.args),
         sort=_sort(request.args),
         segment_id=None if segment is None else SegmentId(segment),
     )
-    return Response(
-        _lines(found),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="fans.csv"'},
+    return dressed(
+        Response(
+            _lines(found),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="fans.csv"'},
+        )
     )
 
 
@@ -140,7 +143,7 @@ def _lines(found: Iterator[Fan]) -> Iterator[str]:
 def tag() -> Response:
     """Tag the fans that are ticked."""
     place = _path(_asked_of(request.form.get("asked", "")))
-    ids = [FanId(one) for text in request.form.getlist("fan") if (one := _number(text))]
+    ids = [FanId(one) for text in request.form.getlist("fan") if (one := number_of(text))]
     if not ids:
         return back(place, Flash("Nothing was changed: choose fans first.", "bad"))
     add, remove = _words(request.form.get("add", "")), _words(request.form.get("remove", ""))
@@ -172,9 +175,7 @@ def delete_segment(segment_id: int) -> Response:
 @fans.get("/fans/new")
 def new() -> Response:
     caller().require(Permission.EDIT)
-    return page(
-        "fans/form.html", form=Form(dict.fromkeys(FIELDS, "")), fan=None, key=one_time_key()
-    )
+    return page("fans/form.html", form=Form(dict.fromkeys(FIELDS, "")), fan=None)
 
 
 @fans.post("/fans/new")
@@ -185,7 +186,7 @@ def create() -> Response:
         made = services().fans.create(caller(), given, now(), form_once())
     except (Invalid, Conflict) as refusal:
         told = typed.refused(refusal, **NAMES)
-        return page("fans/form.html", 422, form=told, fan=None, key=one_time_key())
+        return page("fans/form.html", 422, form=told, fan=None)
     return back(f"/fans/{made.fan.id}", "Added.")
 
 
@@ -209,7 +210,6 @@ def show(fan_id: int) -> Response:
         changes=changes,
         told=[(one, _told(one, dossier.accounts)) for one in changes.items],
         names=services().team.names(who),
-        key=one_time_key(),
     )
 
 
@@ -282,7 +282,7 @@ def change(fan_id: int) -> Response:
         given = _given(typed.values)
         if given.get("value_cents") == fan.value_cents:
             del given["value_cents"]
-        version = _number(typed.values["version"])
+        version = number_of(typed.values["version"])
         services().fans.update(who, fan.id, given, now(), version)
     except (Invalid, Conflict) as refusal:
         return page("fans/form.html", 422, form=typed.refused(refusal, **NAMES), fan=fan)
@@ -291,7 +291,7 @@ def change(fan_id: int) -> Response:
 
 @fans.post("/fans/<int:fan_id>/merge")
 def merge(fan_id: int) -> Response:
-    other = _number(request.form.get("other", "").strip().removeprefix("fan_"))
+    other = number_of(request.form.get("other", "").strip().removeprefix("fan_"))
     services().fans.get(caller(), FanId(fan_id))
     if other is None:
         return back(f"/fans/{fan_id}", Flash("Nothing was changed: use the fan's number.", "bad"))
@@ -341,14 +341,13 @@ def _choices() -> dict[str, Any]:
 
 def _sought(typed: Mapping[str, str]) -> FanFilter:
     """What the filters of the address ask for; raises Invalid naming the field."""
-    lowest = _cents("min", typed.get("min", ""))
-    before = _day("before", typed.get("before", ""))
+    lowest = cents_of("min", typed.get("min", ""))
     found = FanFilter(
         q=typed.get("q") or None,
         tags=_words(typed.get("tag", "")),
         min_spend_cents=lowest,
         seen_after=_day("after", typed.get("after", "")),
-        seen_before=before + timedelta(days=1) if before else None,
+        seen_before=_day("before", typed.get("before", ""), plus=1),
         tier=typed.get("tier") or None,
         subscription=typed.get("subscription") or None,
         deleted=typed.get("deleted") == "yes",
@@ -365,7 +364,7 @@ def _given(typed: Mapping[str, str]) -> dict[str, Any]:
         "email": typed["email"] or None,
         "tags": list(_words(typed["tags"])),
         "notes": typed["notes"] or None,
-        "value_cents": _cents("valueCents", typed["value"]) or 0,
+        "value_cents": cents_of("valueCents", typed["value"]) or 0,
     }
 
 
@@ -377,28 +376,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
-def _number(text: str) -> int | None:
-    is_number = text.isascii() and text.isdigit() and len(text) < 19
-    return int(text) if is_number else None
-
-
-def _cents(field: str, text: str) -> int | None:
+def _day(field: str, text: str, plus: int = 0) -> datetime | None:
     if not text:
         return None
     try:
-        cents = Decimal(text.replace(",", "").removeprefix("$")) * 100
-    except InvalidOperation:
-        cents = Decimal("NaN")
-    if not cents.is_finite() or not 0 <= cents < 10**13 or cents != int(cents):
-        raise Invalid(FieldProblem(field, "use dollars and cents, as in 12.50"))
-    return int(cents)
-
-
-def _day(field: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone()).astimezone(UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone())
+        return (day + timedelta(days=plus)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(FieldProblem(field, "use a day as in 2025-01-31")) from None
 

@@ -17,7 +17,6 @@ from api.pages.routes import (
     form_once,
     is_htmx,
     live,
-    one_time_key,
     page,
 )
 from api.uploads import too_large
@@ -137,7 +136,6 @@ def _import(import_id: int) -> dict[str, Any]:
         else None,
         "form": Form(_settings(one)),
         "columns": list(Column),
-        "key": one_time_key(),
     }
 
 

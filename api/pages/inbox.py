@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -14,12 +13,25 @@ from flask import Response, request
 
 from api.auth import caller
 from api.context import now, services
-from api.pages.routes import Form, Pages, back, dressed, is_htmx, live, own_path, page, zone
+from api.pages.routes import (
+    Form,
+    Pages,
+    back,
+    cents_of,
+    dressed,
+    is_htmx,
+    live,
+    number_of,
+    own_path,
+    page,
+    zone,
+)
 from api.views.conversations import FIELDS
 from domain.conversations import ConversationFilter, ConversationId
-from domain.errors import Conflict, DomainError, FieldProblem, Invalid, NotFound
+from domain.errors import Conflict, DomainError, Invalid, NotFound
 from domain.fans import recipient_id
 from domain.messages import Draft, attachments_of
+from domain.paging import Page
 from domain.repositories import Once
 from domain.services.conversations import Opened
 from domain.snippets import SnippetId
@@ -202,18 +214,23 @@ def compose(conversation_id: int) -> Response:
 def _list() -> dict[str, Any]:
     wanted = asked()
     shown = request.args.get("rows", "")
-    limit = min(ROWS_MOST, max(ROWS, int(shown))) if shown.isdigit() and len(shown) < 5 else ROWS
+    limit = min(ROWS_MOST, max(ROWS, number_of(shown) or ROWS))
     here = request.args.get("here", "")
-    found = services().conversations.list_conversations(
-        caller(), wanted.filter, limit, None, now(), view=wanted.given.get("view")
-    )
+    problem = None
+    try:
+        found = services().conversations.list_conversations(
+            caller(), wanted.filter, limit, None, now(), view=wanted.given.get("view")
+        )
+    except (Invalid, NotFound) as refusal:
+        found, problem = Page([], 0, is_capped=False, next_cursor=None), refusal.message
     return {
         "asked": wanted,
+        "list_problem": problem,
         "list": found,
         "rows": limit,
         "next_rows": min(limit + ROWS, ROWS_MOST) if found.next_cursor else None,
         "is_full": limit == ROWS_MOST,
-        "here": int(here) if here.isdigit() and len(here) < 19 else None,
+        "here": number_of(here),
     }
 
 
@@ -284,10 +301,14 @@ def _composer(opened: Opened, snippet: str | None, written: Form | None = None) 
     form = written or Form(
         {name: given.get(name, "") for name in ("text", "price", "media", "snippet")}
     )
+    if request.method == "POST" and written is None:  # Chosen files stay chosen, as addresses.
+        media = "\n".join([form.values["media"], *request.form.getlist("file")]).strip()
+        form = Form(dict(form.values) | {"media": media})
     fan_id = opened.conversation.fan.id
-    if snippet and snippet.isdigit() and len(snippet) < 19 and written is None:
+    chosen = number_of(snippet or "")
+    if chosen and written is None:
         try:
-            text = services().snippets.rendered_for(caller(), SnippetId(int(snippet)), fan_id)
+            text = services().snippets.rendered_for(caller(), SnippetId(chosen), fan_id)
         except (Conflict, NotFound) as refusal:
             form = Form(form.values, error=f"This snippet cannot be used: {refusal.message}.")
         else:
@@ -365,23 +386,10 @@ def _draft(typed: Form) -> Draft:
     return Draft(
         content=typed.values["text"].replace("\r\n", "\n"),
         attachments=attachments_of(urls),
-        price_cents=_cents(typed.values["price"]),
-        snippet_id=int(snippet) if snippet.isdigit() and len(snippet) < 19 else None,
+        price_cents=cents_of("priceCents", typed.values["price"]) or None,
+        snippet_id=number_of(snippet),
         fields=FIELDS,
     )
-
-
-def _cents(text: str) -> int | None:
-    text = text.strip().lstrip("$")
-    if not text:
-        return None
-    try:
-        cents = Decimal(text) * 100
-    except InvalidOperation:
-        cents = Decimal("NaN")
-    if not cents.is_finite() or cents != cents.to_integral_value() or abs(cents) > 10**9:
-        raise Invalid(FieldProblem("priceCents", "write an amount of dollars, as in 12.50"))
-    return int(cents) or None
 
 
 def _once() -> Once | None:

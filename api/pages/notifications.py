@@ -93,7 +93,7 @@ def where(one: Notification) -> tuple[str, str]:
     if one.campaign:
         return f"/messages/bulk/{one.campaign.id}", f"Open {one.campaign.name}"
     if one.import_:
-        return f"{ACCOUNTS}?import={one.import_.id}", f"Open {one.import_.name}"
+        return f"{ACCOUNTS}/imports/{one.import_.id}", f"Open {one.import_.name}"
     if one.connection:
         return f"{ACCOUNTS}#account-{one.connection.id}", f"Open {one.connection.name}"
     return "/", "Open Today"

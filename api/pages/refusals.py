@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from flask import Flask, Response, current_app, redirect, request
 
-from api.pages.routes import Pages, dressed, is_htmx, page
+from api.pages.routes import Pages, dressed, is_htmx, own_path, page
 
 # Heading and what to do, by status; the error itself stands between them.
 WORDS: Mapping[int, tuple[str, str]] = {
@@ -25,6 +25,12 @@ WORDS: Mapping[int, tuple[str, str]] = {
         "Temporarily unavailable",
         "Nothing was lost: whatever is queued goes on by itself. Try again in a moment.",
     ),
+}
+LOGGED_OUT = {
+    "code": 401,
+    "heading": "You are logged out",
+    "error": "This page is no longer refreshed.",
+    "remedy": "Log in in another tab, then go on here: what you typed is still there.",
 }
 OTHERWISE = (
     "Something went wrong on our side",
@@ -45,7 +51,12 @@ def refusal_page(status: int, error: str, more: Mapping[str, Any]) -> Response |
         path = request.full_path.rstrip("?") if request.method == "GET" else "/"
         login = f"/login?next={quote(path, safe='/')}" if path != "/" else "/login"
         if is_htmx():
-            return dressed(Response(status=204, headers={"HX-Redirect": "/login"}))
+            shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+            path = own_path(urlunsplit(("", "", shown.path, shown.query, "")))
+            if request.method == "GET":  # Whatever is typed stays where it is.
+                return page("refusals/toast.html", 401, **LOGGED_OUT)
+            headers = {"HX-Redirect": f"/login?next={quote(path, safe='/')}"}
+            return dressed(Response(status=204, headers=headers))
         return dressed(current_app.make_response(redirect(login, 303)))
     title, remedy = WORDS.get(status, OTHERWISE)
     values = {"code": status, "heading": title, "error": error, "remedy": remedy}

@@ -10,9 +10,10 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import unquote
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -23,13 +24,15 @@ from flask_jwt_extended import get_jwt
 from api import auth
 from api.context import now, services
 from api.limits import PAGES
-from api.pages.assets import asset
-from domain.errors import Conflict, DomainError, Invalid
+from domain.errors import Conflict, DomainError, FieldProblem, Invalid
 from domain.repositories import Once
 from domain.users import Permission
 
 THEME_COOKIE, FLASH_COOKIE = "huntaze_theme", "huntaze_flash"
 FLASH_SECONDS = 60
+AMOUNT = re.compile(r"(\d{1,9})(?:[.,](\d{1,2}))?")
+# A comma before three digits is none of cents.
+THOUSANDS = re.compile(r",(?=\d{3}(?:\D|$))")
 FORM_KEY = re.compile("[0-9a-f]{32}")
 THEMES = ("light", "dark")
 # Avatars and media come from the platform's own addresses.
@@ -47,6 +50,13 @@ class Pages(APIBlueprint):
         super().__init__(
             f"{PAGES}{name}", __name__, template_folder="templates", enable_openapi=False
         )
+        self.before_request(_refuse_nul)
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL stores no NUL, and nobody types one."""
+    if "\0" in unquote(request.query_string.decode("latin-1")):
+        raise Invalid(FieldProblem("address", "remove the NUL: it is no text"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,9 @@ class Form:
     def refused(self, refusal: DomainError, **names: str) -> "Form":
         """The form with a service's refusal; `names` tells which field a problem belongs to, where
         the form calls it otherwise."""
-        problems = refusal.problems if isinstance(refusal, Invalid | Conflict) else ()
+        if isinstance(refusal, Conflict):  # Of the whole, whatever fields it points at.
+            return Form(self.values, {}, refusal.message)
+        problems = refusal.problems if isinstance(refusal, Invalid) else ()
         known: dict[str, str] = {}
         rest = []
         for one in problems:
@@ -107,7 +119,25 @@ class Form:
 
 def form(*names: str) -> Form:
     """What the request's form holds under these names."""
-    return Form({name: request.form.get(name, "").strip() for name in names})
+    return Form({name: request.form.get(name, "").replace("\0", "").strip() for name in names})
+
+
+def number_of(text: str) -> int | None:
+    """An id as an address or a form holds it; None for what is none."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    return int(text) if is_number else None
+
+
+def cents_of(field: str, text: str) -> int | None:
+    """Cents of an amount as people write it: 12, $12.50, 12,50 or 1,250.00; None for nothing.
+    Raises Invalid."""
+    plain = text.strip().removeprefix("$").strip()
+    if not plain:
+        return None
+    found = AMOUNT.fullmatch(THOUSANDS.sub("", plain))
+    if found is None:
+        raise Invalid(FieldProblem(field, "use dollars and cents, as in 12.50"))
+    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))
 
 
 def one_time_key() -> str:
@@ -149,6 +179,7 @@ def page(template: str, code: int = 200, /, **values: Any) -> Response:
         "zone": zone(),
         "flash": flash,
         "request_id": g.get("request_id", ""),
+        "key": one_time_key(),
     }
     response = make_response(render_template(template, **(frame | values)), code)
     if flash is not None:
@@ -185,10 +216,11 @@ def back(path: str, told: str | Flash | None = None) -> Response:
         response = make_response(redirect(path, 303))
     if told is not None:
         flash = Flash(told) if isinstance(told, str) else told
-        text = base64.urlsafe_b64encode(json.dumps([flash.kind, flash.text]).encode()).decode()
+        said = json.dumps([flash.kind, flash.text[:500]])
+        text = base64.urlsafe_b64encode(said.encode()).decode()
         response.set_cookie(
             FLASH_COOKIE,
-            text[:3000],
+            text,
             max_age=FLASH_SECONDS,
             httponly=True,
             samesite="Lax",
@@ -241,22 +273,3 @@ def initials(name: str) -> str:
     words = [word for word in name.split() if any(letter.isalnum() for letter in word)]
     letters = [next(letter for letter in word if letter.isalnum()) for word in words[:2]]
     return "".join(letters).upper() or "?"
-
-
-__all__: Sequence[str] = (
-    "Flash",
-    "Form",
-    "Pages",
-    "asset",
-    "back",
-    "csrf",
-    "form",
-    "form_once",
-    "is_htmx",
-    "live",
-    "login_mark",
-    "one_time_key",
-    "own_path",
-    "page",
-    "zone",
-)

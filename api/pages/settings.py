@@ -17,7 +17,6 @@ from api.pages.routes import (
     form,
     form_once,
     is_htmx,
-    one_time_key,
     page,
     zone,
 )
@@ -64,7 +63,7 @@ LIMIT_NAMES = {
 def _page(template: str, code: int = 200, /, **values: Any) -> Response:
     who = caller()
     tabs = [(name, path, None) for name, path, needed in SECTIONS if who.may(needed)]
-    return page(f"settings/{template}", code, tabs=tabs, key=one_time_key(), **values)
+    return page(f"settings/{template}", code, tabs=tabs, **values)
 
 
 # Oneself

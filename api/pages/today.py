@@ -1,5 +1,6 @@
 """Today: what waits, what went, and what needs a person."""
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response, request
@@ -7,12 +8,14 @@ from flask import Response, request
 from api.auth import caller
 from api.context import now, services
 from api.pages.notifications import retry_name, retry_path
-from api.pages.routes import Pages, is_htmx, live, page
+from api.pages.routes import Pages, is_htmx, live, page, zone
+from domain.analytics import AnalyticsQuestion, Basis
 from domain.connections import ConnectionState
 from domain.messages import State
 from domain.notifications import Kind
 from domain.services.monitoring import LimiterLine
 from domain.threads import MessageFilter
+from domain.users import Caller, Permission
 
 today = Pages("today")
 
@@ -52,6 +55,7 @@ def _values() -> dict[str, Any]:
     ]
     told = services().notifications.list_notifications(who, SHOWN, None, is_open=True)
     return {
+        "earned": _earned(who, moment) if who.may(Permission.MONEY) else None,
         "many": [
             one
             for one in told.page.items
@@ -65,6 +69,14 @@ def _values() -> dict[str, Any]:
         "failed": troubled[0],
         "unknown": troubled[1],
     }
+
+
+def _earned(who: Caller, moment: datetime) -> int:
+    """Net, since midnight of whoever looks."""
+    day = moment.astimezone(zone()).date()
+    asked = AnalyticsQuestion(first=day, last=day)
+    told = services().analytics.overview(who, asked, moment)
+    return told.value.money.revenue_cents(Basis.NET)
 
 
 def _is_stopped(line: LimiterLine) -> bool:

@@ -71,7 +71,7 @@ function tell(text, kind) {
 document.addEventListener("htmx:sendError", ({ detail }) => {
   // A poll tries again by itself.
   if (detail.requestConfig.verb === "get") return;
-  tell("The server cannot be reached. Nothing was changed: try again in a moment.", "bad");
+  tell("The server did not answer, so whether it arrived is not known. Try again in a moment: the same form is not done twice.", "bad");
 });
 
 // Dialogs, definitions, dismissals.
@@ -88,6 +88,22 @@ document.addEventListener("click", (event) => {
     words.hidden = !words.hidden;
     target.setAttribute("aria-expanded", String(!words.hidden));
   }
+});
+
+// Another tab may have logged in anew: what a form repeats is the login's that is valid now.
+function freshToken() {
+  return document.cookie.match(/(?:^|; )(?:__Host-)?huntaze_csrf=([^;]+)/)?.[1];
+}
+document.addEventListener("submit", ({ target }) => {
+  const field = target.querySelector?.("[name=csrf_token]");
+  const token = freshToken();
+  if (field && token) field.value = token;
+}, true);
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  const token = freshToken();
+  if (!token) return;
+  detail.headers["X-CSRF-TOKEN"] = token;
+  if (detail.parameters.csrf_token) detail.parameters.csrf_token = token;
 });
 
 // A form that was sent is not sent twice by a second click.
@@ -164,6 +180,19 @@ function eachDayOnce(box) {
     days.add(day.dataset.day);
   }
 }
+const underWay = new Map();
+let loggedOut = false;
+// A poll that is refused tries again by itself; and nothing is swapped under what is being sent.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const asker = detail.requestConfig.elt;
+  if (asker?.dataset?.live === undefined) return;
+  if (detail.xhr.status === 401 && !loggedOut) {
+    loggedOut = true;
+    tell("You are logged out, and this page is no longer refreshed. Log in in another tab, then go on here: what you typed is still there.", "bad");
+  }
+  if (detail.xhr.status < 300) loggedOut = false;
+  if (detail.xhr.status >= 400 || (underWay.size && asker.id === "newest")) detail.shouldSwap = false;
+});
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const box = upwards(detail.target);
   if (box) heights.set(box, { height: box.scrollHeight, top: box.scrollTop, atEnd: isAtEnd(box), older: detail.target.classList.contains("older") });
@@ -224,12 +253,13 @@ settle(document);
 document.addEventListener("htmx:beforeRequest", (event) => {
   const part = event.detail.elt;
   if (part.dataset.live === undefined) return;
-  const busy = part.contains(document.activeElement) && isTyping(document.activeElement);
-  if (document.hidden || busy || part.querySelector("dialog[open], details[open]")) event.preventDefault();
+  const here = document.activeElement;
+  // What has no name of its own would lose the keyboard.
+  const busy = part.contains(here) && (isTyping(here) || (!here.id && here.matches(":focus-visible")));
+  if (document.hidden || busy || part.querySelector('dialog[open], details[open], [aria-expanded="true"]')) event.preventDefault();
 });
 
 // Writing: what was sent stands in the thread at once, and is back in its field if it was refused.
-const underWay = new Map();
 document.addEventListener("htmx:beforeRequest", (event) => {
   const form = event.detail.elt;
   if (form.dataset?.optimistic === undefined) return;
