@@ -60,7 +60,7 @@ def test_a_login_is_answered_with_a_token_that_works(world: World) -> None:
         {
             "token": body["token"],
             "tokenType": "Bearer",
-            "expiresAt": "2026-11-23T13:00:00.000Z",
+            "expiresAt": "2026-11-24T00:00:00.000Z",
             "user": {"id": world.user.id, "email": "ann@example.com", "role": "owner"},
         },
     )

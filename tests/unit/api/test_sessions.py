@@ -45,7 +45,7 @@ def test_a_session_is_two_cookies_of_which_scripts_read_one(world: World) -> Non
         "user": {"id": world.user.id, "email": "ann@example.com", "role": "owner"},
     }
     assert login.startswith("huntaze_login=")
-    assert {"HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=3600"} <= set(login.split("; "))
+    assert {"HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=43200"} <= set(login.split("; "))
     assert "HttpOnly" not in csrf
     assert "Secure" not in login + csrf
 
