@@ -195,9 +195,12 @@ def test_the_keyboard_does_it_all(system: System, browsing: Browsing) -> None:
     browsing.go(f"{PLACE}/{talk}")
     page.keyboard.press("/")
     expect(page.locator("#snippet-q")).to_be_focused()
-    page.keyboard.type("warm")
+    with page.expect_response(lambda answer: "snippet_q=warm" in answer.url):
+        page.keyboard.type("warm")
     expect(page.locator(".snippet")).to_have_count(1)
+    page.wait_for_timeout(500)  # The list is swapped a moment after its answer.
     page.keyboard.press("ArrowDown")
+    expect(page.locator(".snippet")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#write")).to_have_value("So glad you wrote")
     expect(page.locator("#write")).to_be_focused()

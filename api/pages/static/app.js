@@ -210,9 +210,9 @@ document.addEventListener("htmx:afterSwap", () => {
   }
 });
 // What is at its end stays there when what is written below grows.
-const ended = new WeakSet();
+const ended = new WeakMap(); // Where they stood: whoever has scrolled up since stays there.
 const resized = new ResizeObserver((boxes) => {
-  for (const { target } of boxes) if (ended.has(target)) target.scrollTop = target.scrollHeight;
+  for (const { target } of boxes) if (target.scrollTop >= ended.get(target) - 2) target.scrollTop = target.scrollHeight;
 });
 function news(box) {
   const part = box.querySelector("[data-news]");
@@ -223,7 +223,7 @@ function news(box) {
 }
 document.addEventListener("scroll", ({ target }) => {
   if (target.dataset?.upwards === undefined) return;
-  if (isAtEnd(target)) ended.add(target);
+  if (isAtEnd(target)) ended.set(target, target.scrollTop);
   else ended.delete(target);
   const button = document.querySelector("[data-to-end]");
   if (button) button.hidden = isAtEnd(target);
@@ -240,7 +240,7 @@ function settle(root) {
     const sought = box.querySelector(".target");
     if (sought) sought.scrollIntoView({ block: "center" });
     else box.scrollTop = box.scrollHeight;
-    if (!sought) ended.add(box);
+    if (!sought) ended.set(box, box.scrollTop);
     resized.observe(box);
     news(box);
   }
