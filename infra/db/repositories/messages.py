@@ -48,6 +48,7 @@ from infra.db.repositories.rows import (
     SAID,
     SENDING,
     UNKNOWN,
+    WAITING_SUMS,
     attachment_json,
     attempts_of,
     changed,
@@ -73,18 +74,10 @@ PROMISES = sql(
     """
 )
 WAITING_LINES = sql(
-    """
-    SELECT m.connection_id, count(*) FILTER (WHERE m.campaign_id IS NULL) AS direct,
-      count(*) FILTER (WHERE m.campaign_id IS NOT NULL) AS campaigns,
-      min(m.queued_at) AS oldest_at,
-      min(m.queued_at) FILTER (WHERE m.campaign_id IS NULL AND m.hold IS NULL) AS oldest_direct_at,
-      min(m.estimated_send_at) FILTER (WHERE m.hold IS NULL AND (m.campaign_id IS NULL
-        OR (k.status = 'active' AND c.bulk_held_until IS NULL))) AS due_at
-    FROM messages m JOIN platform_connections c ON c.id = m.connection_id
-    LEFT JOIN campaigns k ON k.id = m.campaign_id
-    WHERE m.user_id = :owner AND m.direction = 'out' AND m.state = 'queued'
+    f"""
+    SELECT m.connection_id, {WAITING_SUMS} AND m.user_id = :owner
     GROUP BY m.connection_id ORDER BY m.connection_id
-    """
+    """  # a constant of ours
 )
 
 

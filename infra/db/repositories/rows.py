@@ -44,6 +44,19 @@ SAID = sql(
     WHERE id = :id
     """
 )
+# What waits of a connection `c`, from messages `m` with their campaign `k`: the same for who looks
+# at one owner and for who watches all. A message is due that nothing but its turn holds back.
+WAITING_SUMS = """
+      count(*) FILTER (WHERE m.campaign_id IS NULL) AS direct,
+      count(*) FILTER (WHERE m.campaign_id IS NOT NULL) AS campaigns,
+      min(m.queued_at) AS oldest_at,
+      min(m.queued_at) FILTER (WHERE m.campaign_id IS NULL AND m.hold IS NULL) AS oldest_direct_at,
+      min(m.estimated_send_at) FILTER (WHERE m.hold IS NULL AND (m.campaign_id IS NULL
+        OR (k.status = 'active' AND (k.hours IS NULL OR k.open_until > now())
+          AND (c.bulk_held_until IS NULL OR c.bulk_held_until <= now())))) AS due_at
+    FROM messages m JOIN platform_connections c ON c.id = m.connection_id
+    LEFT JOIN campaigns k ON k.id = m.campaign_id
+    WHERE m.state = 'queued'"""
 # Rows are read once and never looked at again after an UPDATE: nothing to keep in step.
 UNSYNCHRONISED = {"synchronize_session": False}
 

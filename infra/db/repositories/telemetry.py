@@ -7,6 +7,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from domain.telemetry import Lane, Stage, Standing, Tally, Window
+from infra.db.repositories.rows import WAITING_SUMS
 
 TAKE = sql(
     """
@@ -47,17 +48,18 @@ SENT = sql(
         AND m.origin = 'huntaze') s
     """  # noqa: S608
 )
+# As monitoring judges it: a paused account, or one that the platform holds back, makes nobody late.
 STANDING = sql(
-    """
-    SELECT count(*) FILTER (WHERE campaign_id IS NULL) AS direct,
-      count(*) FILTER (WHERE campaign_id IS NOT NULL) AS campaign,
-      coalesce(max(extract(epoch FROM now() - m.estimated_send_at))
-        FILTER (WHERE m.hold IS NULL AND c.state = 'active'), 0)::float AS lateness,
-      coalesce(max(extract(epoch FROM now() - m.queued_at)) FILTER (WHERE m.hold IS NULL
-        AND m.campaign_id IS NULL AND c.state = 'active'), 0)::float AS oldest_age
-    FROM messages m JOIN platform_connections c ON c.id = m.connection_id
-    WHERE m.state = 'queued'
-    """
+    f"""
+    WITH lines AS (SELECT m.connection_id, {WAITING_SUMS} GROUP BY m.connection_id)
+    SELECT coalesce(sum(direct), 0)::bigint AS direct,
+      coalesce(sum(campaigns), 0)::bigint AS campaigns,
+      coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE goes)), 0)::float AS lateness,
+      coalesce(extract(epoch FROM now() - min(oldest_direct_at) FILTER (WHERE goes)), 0)::float
+        AS oldest_age
+    FROM lines JOIN (SELECT id, state = 'active' AND coalesce(blocked_until <= now(), true) AS goes
+      FROM platform_connections) c ON c.id = lines.connection_id
+    """  # noqa: S608
 )
 UNKNOWN = sql(
     f"""
@@ -107,7 +109,7 @@ class SqlTelemetryRepository:
     def standing(self) -> Standing:
         row = self._session.execute(STANDING).one()
         return Standing(
-            waiting={Lane.DIRECT: row.direct, Lane.CAMPAIGN: row.campaign},
+            waiting={Lane.DIRECT: row.direct, Lane.CAMPAIGN: row.campaigns},
             unknown=self._session.scalar(UNKNOWN) or 0,
             lateness=max(0.0, row.lateness),
             oldest_age=max(0.0, row.oldest_age),

@@ -128,6 +128,29 @@ def test_only_one_process_tells_a_window(crm: Crm, telemetry: TelemetryService) 
         assert telemetry.sweep() == 0
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        "UPDATE campaigns SET status = 'paused'",
+        "UPDATE campaigns SET hours = '{}', open_until = now() - interval '1 minute'",
+        "UPDATE platform_connections SET state = 'paused_auth'",
+        "UPDATE platform_connections SET blocked_until = now() + interval '1 minute'",
+        "UPDATE platform_connections SET bulk_held_until = now() + interval '1 minute'",
+    ],
+)
+def test_nobody_is_late_who_is_held_back(crm: Crm, held: str) -> None:
+    body = {"recipientIds": [f"fan_{crm.fan('Ann')}"], "content": "Hi", "campaignName": "Sale"}
+    assert crm.post("/api/messages/bulk", body).status_code == 202
+    [campaign] = crm.sql("SELECT id FROM campaigns")
+    crm.services.campaigns.fan_out(campaign.id)
+    crm.sql("UPDATE messages SET estimated_send_at = now() - interval '5 minutes'")
+    with crm.services.open_unit_of_work() as work:
+        assert 299 < work.telemetry.standing().lateness < 330
+    crm.sql(held)
+    with crm.services.open_unit_of_work() as work:
+        assert work.telemetry.standing().lateness == 0
+
+
 def test_cloudwatch_gets_the_owners_names_and_the_same_numbers() -> None:
     tally = Tally(
         queued=7,
