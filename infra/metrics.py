@@ -5,6 +5,7 @@ None of them carries an account or a message: those are in the log and the statu
 from collections import Counter as Tallied
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -53,23 +54,20 @@ Datum = dict[str, Any]
 
 
 class OperatorMetrics:
-    """The Metrics port: CloudWatch first, which may refuse, and then Prometheus."""
+    """The Metrics port: CloudWatch first, which may refuse, and then Prometheus. Without a
+    namespace nothing goes to CloudWatch."""
 
-    def __init__(self, client: "CloudWatchClient | None", namespace: str) -> None:
-        self._client = client
-        self._namespace = namespace
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "OperatorMetrics":
-        """Without a namespace nothing goes to CloudWatch."""
-        if not settings.cloudwatch_namespace:
-            return cls(None, "")
-        client = aws_session(settings).client(
+    @cached_property
+    def _client(self) -> "CloudWatchClient":
+        """Made by the one process that tells, when it first does."""
+        return aws_session(self._settings).client(
             "cloudwatch",
-            endpoint_url=settings.aws_endpoint_url,
+            endpoint_url=self._settings.aws_endpoint_url,
             config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}),
         )
-        return cls(client, settings.cloudwatch_namespace)
 
     def tell(
         self,
@@ -79,20 +77,20 @@ class OperatorMetrics:
         queues: Mapping[str, tuple[int, int]] | None,
         errors: Mapping[datetime, int] | None,
     ) -> None:
-        if self._client is not None:
+        if self._settings.cloudwatch_namespace:
             told = [{"Timestamp": window.end, **one} for one in data(tally, standing, queues)]
             told += [
                 {"Timestamp": minute, **_datum(ERRORS_NAME, number)}
                 for minute, number in (errors or {}).items()
             ]
-            self._put(self._client, told)
+            self._put(told)
         _count(tally, standing, queues)
 
-    def _put(self, client: "CloudWatchClient", told: Sequence[Datum]) -> None:
+    def _put(self, told: Sequence[Datum]) -> None:
         try:
             for start in range(0, len(told), DATA_MAX):
-                client.put_metric_data(
-                    Namespace=self._namespace,
+                self._client.put_metric_data(
+                    Namespace=self._settings.cloudwatch_namespace,
                     MetricData=told[start : start + DATA_MAX],  # type: ignore[arg-type]  # as built
                 )
         except (BotoCoreError, ClientError) as problem:

@@ -267,7 +267,7 @@ def build(
     telemetry = TelemetryService(
         open_unit_of_work,
         bus=bus,
-        metrics=adapters.metrics or OperatorMetrics.from_settings(settings),
+        metrics=adapters.metrics or OperatorMetrics(settings),
         errors=worker_errors,
         journal=journal,
         every=timedelta(seconds=settings.metrics_every_seconds),

@@ -75,8 +75,8 @@ def _earned(who: Caller, moment: datetime) -> int:
     """Net, since midnight of whoever looks."""
     day = moment.astimezone(zone()).date()
     asked = AnalyticsQuestion(first=day, last=day)
-    told = services().analytics.overview(who, asked, moment)
-    return told.value.money.revenue_cents(Basis.NET)
+    days = services().analytics.days(who, asked, moment).value
+    return sum(one.money.revenue_cents(Basis.NET) for one in days)
 
 
 def _is_stopped(line: LimiterLine) -> bool:

@@ -5,8 +5,11 @@ A dead-letter queue has no redrive policy of its own, so looking at a message co
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
+
+from mypy_boto3_sqs.client import SQSClient
 
 from domain.dead_letters import DeadLetter, Moved
 from domain.messages import MessageId
@@ -36,11 +39,16 @@ class SqsDeadLetters:
     """The dead-letter queues, which are named like their queues plus `-dlq`."""
 
     def __init__(self, settings: Settings) -> None:
-        connect, read = PATIENT
-        self._client = make_client(
-            settings, connect_timeout=connect, read_timeout=read, connections=2
-        )
+        self._settings = settings
         self._urls = {queue: settings.queue_url(queue) for queue in QUEUES}
+
+    @cached_property
+    def _client(self) -> SQSClient:
+        """Made when an operator first looks: hardly any process ever does."""
+        connect, read = PATIENT
+        return make_client(
+            self._settings, connect_timeout=connect, read_timeout=read, connections=2
+        )
 
     def browse(self, queue: str, limit: int) -> Sequence[DeadLetter]:
         with _answered():
