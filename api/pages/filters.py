@@ -113,7 +113,6 @@ def register(app: Flask) -> None:
         count=count,
         percent=percent,
         clock=clock,
-        exact=exact,
         ago=ago,
         at=at,
         time_of_day=time_of_day,

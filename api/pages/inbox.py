@@ -1,13 +1,11 @@
 """The inbox: conversations, a thread that refreshes itself, the fan beside it, and writing."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Response, request
 
@@ -19,20 +17,20 @@ from api.pages.routes import (
     back,
     cents_of,
     dressed,
+    form_once,
     is_htmx,
     live,
     number_of,
-    own_path,
+    one_time_key,
     page,
     zone,
 )
 from api.views.conversations import FIELDS
 from domain.conversations import ConversationFilter, ConversationId
-from domain.errors import Conflict, DomainError, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.fans import recipient_id
 from domain.messages import Draft, attachments_of
 from domain.paging import Page
-from domain.repositories import Once
 from domain.services.conversations import Opened
 from domain.snippets import SnippetId
 from domain.threads import Bubble, MessageFilter
@@ -319,7 +317,7 @@ def _composer(opened: Opened, snippet: str | None, written: Form | None = None) 
         "opened": opened,
         "conversation_id": opened.conversation.id,
         "form": form,
-        "key": str(uuid4()),
+        "key": one_time_key(),
         "anchor": given.get("anchor", ""),
         "asked": asked(),
         "inserted": snippet is not None,
@@ -337,9 +335,11 @@ def send(conversation_id: int) -> Response:
     typed = Form({name: request.form.get(name, "") for name in names})
     who, moment = caller(), now()
     try:
-        bubble, result = services().conversations.send(who, found, _draft(typed), moment, _once())
+        bubble, result = services().conversations.send(
+            who, found, _draft(typed), moment, form_once(only=WRITTEN)
+        )
     except (Invalid, Conflict) as refusal:
-        told = _told(typed, refusal)
+        told = typed.refused(refusal, priceCents="price", attachments="media")
         if is_htmx():
             return _refused(told)
         return _conversation_page(found, 422, told)
@@ -362,22 +362,11 @@ def _refused(told: Form) -> Response:
         "refusals/toast.html",
         422,
         heading="Not sent",
-        error="; ".join(problems) or told.error,
+        error="; ".join(filter(None, [*problems, told.error])),
         remedy="What you wrote is kept: change it and send it again.",
     )
     response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"
     return response
-
-
-def _told(typed: Form, refusal: DomainError) -> Form:
-    """The refusal beside the field it belongs to, whatever the service calls that."""
-    problems = refusal.problems if isinstance(refusal, Invalid | Conflict) else ()
-    known: dict[str, str] = {}
-    for one in problems:
-        name = one.field.split(".")[0]
-        name = {"priceCents": "price", "attachments": "media"}.get(name, name)
-        known[name] = f"{known[name]}; {one.message}" if name in known else one.message
-    return Form(typed.values, known, None if known else refusal.message)
 
 
 def _draft(typed: Form) -> Draft:
@@ -390,16 +379,6 @@ def _draft(typed: Form) -> Draft:
         snippet_id=number_of(snippet),
         fields=FIELDS,
     )
-
-
-def _once() -> Once | None:
-    """The form's key, bound to its address and to what was written."""
-    key = request.form.get("key", "")
-    if not 1 <= len(key) <= 100 or not key.isascii() or not key.isprintable():
-        return None
-    said = {name: values for name, values in request.form.lists() if name in WRITTEN}
-    fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    return Once(key, f"{request.method} {request.path}", fingerprint)
 
 
 @inbox.post(f"{PLACE}/<int:conversation_id>/messages/<uuid:message_id>/<deed>")
@@ -440,9 +419,5 @@ def mark_unread(conversation_id: int) -> Response:
 def _thread_again(conversation_id: ConversationId) -> Response:
     """The end of the thread for a script, the page for a plain form."""
     if not is_htmx():
-        return dressed(_see_other(asked().address(f"/{conversation_id}")))
+        return back(asked().address(f"/{conversation_id}"))
     return live("inbox/newest.html", **_newest(conversation_id))
-
-
-def _see_other(path: str) -> Response:
-    return Response(status=303, headers={"Location": own_path(path, PLACE)})

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -108,7 +108,8 @@ class Form:
         known: dict[str, str] = {}
         rest = []
         for one in problems:
-            name = names.get(one.field, one.field)
+            first = one.field.split(".")[0]  # A list's problem belongs to the list.
+            name = names.get(one.field) or names.get(first, first)
             if name in self.values:
                 known[name] = f"{known[name]}; {one.message}" if name in known else one.message
             else:
@@ -145,12 +146,14 @@ def one_time_key() -> str:
     return uuid4().hex
 
 
-def form_once(said: str = "") -> Once | None:
-    """The form's one-time key, bound to its address, its fields, and what else it said."""
+def form_once(said: str = "", only: Collection[str] | None = None) -> Once | None:
+    """The form's one-time key, bound to its address, its fields (or those of `only`), and what
+    else it said."""
     key = request.form.get("key", "")
     if not FORM_KEY.fullmatch(key):
         return None
-    fields = [*sorted(request.form.items(multi=True)), said]
+    sent = sorted(request.form.items(multi=True))
+    fields = [*(one for one in sent if only is None or one[0] in only), said]
     fingerprint = hashlib.sha256(json.dumps(fields).encode()).hexdigest()
     return Once(key, f"{request.method} {request.path.lower()}", fingerprint)
 

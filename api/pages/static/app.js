@@ -38,10 +38,6 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   const form = detail.elt;
   if (!detail.successful || !(form instanceof HTMLFormElement)) return;
   forgetDrafts(form);
-  if (form.dataset.clear !== undefined) {
-    form.reset();
-    form.querySelector("[data-draft]")?.focus();
-  }
 });
 
 // Toasts go by themselves, unless they tell of something that went wrong.
@@ -284,7 +280,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   underWay.set(event.detail.xhr, { bubble, text: text.value, key: key.value, snippet: snippet.value, price: price.value, media: form.elements.media.value, chosen });
   for (const one of chosen) one.checked = false;
   for (const field of [text, snippet, price, form.elements.media]) field.value = "";
-  key.value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  key.value = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const box = document.querySelector("[data-upwards]");
   box.scrollTop = box.scrollHeight;
 });
