@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Row,
     ScalarSelect,
     any_,
@@ -314,42 +315,28 @@ class SqlCampaignRepository:
     # Reading
 
     def get(self, owner_id: OwnerId, public_id: UUID, *, lock: bool = False) -> Campaign | None:
-        found = select(CampaignRow).where(
-            CampaignRow.public_id == public_id, CampaignRow.user_id == owner_id
+        row = self._row(
+            CampaignRow.public_id == public_id, CampaignRow.user_id == owner_id, lock=lock
         )
-        if lock:
-            found = found.with_for_update(key_share=True)
-        row = self._session.scalar(found.execution_options(populate_existing=True))
         return self._campaign_of(row) if row else None
 
     def by_id(self, campaign_id: CampaignId) -> Campaign | None:
-        row = self._session.scalar(
-            select(CampaignRow)
-            .where(CampaignRow.id == campaign_id)
-            .execution_options(populate_existing=True)
-        )
+        row = self._row(CampaignRow.id == campaign_id)
         return self._campaign_of(row) if row else None
 
     def lock(self, campaign_id: CampaignId) -> Campaign | None:
-        row = self._session.scalar(
-            select(CampaignRow)
-            .where(CampaignRow.id == campaign_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
+        row = self._row(CampaignRow.id == campaign_id, lock=True)
         return self._campaign_of(row) if row else None
 
     def lock_due(self, campaign_id: CampaignId) -> Campaign | None:
-        row = self._session.scalar(
-            select(CampaignRow)
-            .where(
-                CampaignRow.id == campaign_id,
-                CampaignRow.status == C.SCHEDULED.value,
-                CampaignRow.scheduled_at <= func.now(),
-            )
-            .with_for_update(key_share=True)
-        )
+        is_due = CampaignRow.scheduled_at <= func.now()
+        is_scheduled = CampaignRow.status == C.SCHEDULED.value
+        row = self._row(CampaignRow.id == campaign_id, is_scheduled, is_due, lock=True)
         return _uncounted(row) if row else None
+
+    def _row(self, *where: ColumnElement[bool], lock: bool = False) -> CampaignRow | None:
+        found = select(CampaignRow).where(*where).execution_options(populate_existing=True)
+        return self._session.scalar(found.with_for_update(key_share=True) if lock else found)
 
     def reopen(self, campaign_id: CampaignId) -> CampaignStatus:
         found = (CampaignRow.id == campaign_id, CampaignRow.status == C.COMPLETED.value)
@@ -639,7 +626,7 @@ class SqlCampaignRepository:
 
     def count(self, campaign_id: CampaignId) -> Campaign | None:
         mark = self._session.scalar(sql(f"SELECT {MARK}"))  # a constant of ours
-        row = self._session.get(CampaignRow, campaign_id, populate_existing=True)
+        row = self._row(CampaignRow.id == campaign_id)
         if row is None:
             return None
         counts = self._counts(campaign_id)
