@@ -44,8 +44,6 @@ from domain.services.status import QueueStatus, StatusReader
 from domain.services.wake_ups import waiting, wake_up
 from domain.users import Caller, OwnerId, Permission
 
-# Nobody merges more often than this.
-MERGES_MAX = 20
 Addressee = Callable[[UnitOfWork], Fan]
 Change = Callable[[UnitOfWork, Message], Message]
 
@@ -388,16 +386,6 @@ class MessageService:
         return self._status.read(caller, now)
 
 
-def kept_of(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> Fan | None:
-    """The fan, deleted or not, or the one that it was merged into."""
-    fan = work.fans.get(owner_id, fan_id, deleted=True)
-    for _ in range(MERGES_MAX):
-        if fan is None or fan.merged_into is None:
-            break
-        fan = work.fans.get(owner_id, fan.merged_into, deleted=True)
-    return fan
-
-
 def refuse_cancelled(work: UnitOfWork, message: Message) -> None:
     """Raise Conflict when the message's campaign ended without it."""
     if message.campaign_id is None:
@@ -412,6 +400,7 @@ def refuse_cancelled(work: UnitOfWork, message: Message) -> None:
 
 def refuse_deleted(work: UnitOfWork, owner_id: OwnerId, fan_id: FanId) -> None:
     """Raise Conflict when the fan is deleted; the caller holds the connection's lock."""
-    fan = kept_of(work, owner_id, fan_id)
+    kept = work.fans.kept(owner_id, [fan_id]).get(fan_id, fan_id)
+    fan = work.fans.get(owner_id, kept, deleted=True)
     if fan is None or fan.deleted_at is not None:
         raise Conflict("this fan is deleted: restore the fan first", code="fan_deleted")

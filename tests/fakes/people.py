@@ -1,6 +1,6 @@
 """Users, connections, fans and idempotency keys in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -133,6 +133,15 @@ class FakeFanRepository:
             return None
         linked = rows.connections.get(fan.connection_id) if fan.connection_id else None
         return Recipient(fan, linked)
+
+    def kept(self, owner_id: OwnerId, fan_ids: Sequence[FanId]) -> Mapping[FanId, FanId]:
+        found: dict[FanId, FanId] = {}
+        for first in fan_ids:
+            fan = self.get(owner_id, first, deleted=True)
+            while fan is not None and fan.merged_into is not None:
+                found[first] = fan.merged_into
+                fan = self.get(owner_id, fan.merged_into, deleted=True)
+        return found
 
     def get(self, owner_id: OwnerId, fan_id: FanId, *, deleted: bool = False) -> Fan | None:
         fan = self._session.rows.fans.get(fan_id)
