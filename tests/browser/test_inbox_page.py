@@ -126,6 +126,18 @@ def test_what_a_refusal_gives_back(system: System, browsing: Browsing) -> None:
     browsing.complaints.clear()
 
 
+def test_sending_waits_for_nothing_else_in_the_form(system: System, browsing: Browsing) -> None:
+    talk = conversation(system, system.account())
+    page = browsing.go(f"{PLACE}/{talk}")
+    page.route("**/files", lambda _: None)  # asked for, and never answered
+    with page.expect_request("**/files"):
+        page.click(".offer summary")
+    page.fill("#write", "Before the files are listed")
+    page.click("#composer .primary")
+    expect(page.locator(".message.out", has_text="Before the files")).to_be_visible()
+    expect(page.locator("#write")).to_have_value("")
+
+
 def test_a_fan_is_heard_without_a_reload(system: System, browsing: Browsing) -> None:
     account = system.account()
     talk = conversation(system, account)
