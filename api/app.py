@@ -42,6 +42,7 @@ from api.team import team
 from api.threads import threads
 from api.transactions import transactions
 from api.webhooks import webhooks
+from infra import tracing
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
 from infra.wiring import Services, build
@@ -73,6 +74,13 @@ class Api(APIFlask):
     def __init__(self, *args: Any, **options: Any) -> None:
         self._describing = Lock()
         super().__init__(*args, **options)
+
+    def full_dispatch_request(self) -> Response:
+        """Around everything that a request does, its errors included."""
+        if request.path in QUIET:
+            return super().full_dispatch_request()
+        with tracing.span("http_request", kind="SERVER"):
+            return super().full_dispatch_request()
 
     def _get_spec(self, *args: Any, **options: Any) -> dict[Any, Any] | str:
         with self._describing:
@@ -175,6 +183,7 @@ def _finish(response: Response) -> Response:
     route = rule.rule if rule else "unknown"
     metrics.count(request.method if rule else "any", route, response.status_code, seconds)
     if route not in QUIET:
+        _trace(route, response.status_code)
         user = auth.known_caller()
         context.services().journal.note(
             "http_request",
@@ -187,6 +196,18 @@ def _finish(response: Response) -> Response:
         )
     clear_contextvars()
     return response
+
+
+def _trace(route: str, status: int) -> None:
+    method = request.method if request.url_rule else "any"
+    facts = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+        "huntaze.correlation_id": g.request_id,
+    }
+    failed = {"error.type": str(status)} if status >= 500 else {}
+    tracing.tell({**facts, **failed}, name=f"{method} {route}")
 
 
 def _answer_conditionally(response: Response) -> None:

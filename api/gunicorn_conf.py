@@ -7,6 +7,7 @@ import tempfile
 from importlib import import_module
 from typing import Any
 
+from infra import tracing
 from infra.settings import load_settings_or_exit
 
 _settings = load_settings_or_exit()
@@ -30,6 +31,16 @@ _counters = tempfile.mkdtemp(prefix="huntaze-web-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counters
 # Imported only now: the client looks at the environment once, while it is imported.
 _multiprocess = import_module("prometheus_client.multiprocess")
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Each worker exports its own traces."""
+    tracing.start(_settings, "web")
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """And the last of them before it ends."""
+    tracing.stop()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

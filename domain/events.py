@@ -139,12 +139,14 @@ class Probed(Payload):
 @dataclass(frozen=True)
 class Event:
     """An event on its way to the bus. `group` (a connection id) keeps the queue fair;
-    `row` is the message row whose `wake_after` heals a refused publish."""
+    `row` is the message row whose `wake_after` heals a refused publish; `traceparent` names the
+    trace that its task goes on with, if not the publisher's own."""
 
     payload: Payload
     group: str
     row: int | None = None
     correlation_id: str = ""
+    traceparent: str = ""
     event_id: str = field(default_factory=lambda: uuid4().hex)
 
     EVENTS: ClassVar[tuple[type[Payload], ...]] = (

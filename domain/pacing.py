@@ -6,7 +6,7 @@ property tests compare every number exactly, through the oracle in `domain/waiti
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from domain.campaigns import CampaignId
@@ -45,11 +45,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Permit:
-    """The right to begin one message. `lease` is void after PERMIT_LEASE or a rebuild."""
+    """The right to begin one message. `lease` is void after PERMIT_LEASE or a rebuild;
+    `traceparent` names the trace that admitted the message, if anybody traces."""
 
     connection_id: ConnectionId
     message_id: MessageId
     lease: str
+    traceparent: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

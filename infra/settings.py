@@ -155,6 +155,9 @@ class Settings(BaseModel):
     )
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus, per process; 0 = off")
     metrics_host: str = Field("127.0.0.1", description="where Prometheus is answered")
+    otel_exporter_otlp_endpoint: WebAddress | None = Field(
+        None, description="an OpenTelemetry collector that takes traces over HTTP; empty = none"
+    )
     build: str = Field("dev", description="shown by /health and /api/monitoring/onlyfans")
 
     # The product's limits

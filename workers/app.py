@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from infra import tracing
 from infra.bus.broker import QueueWorker, make_celery
 from infra.bus.worker import run
 from infra.logging import configure_logging
@@ -55,12 +56,14 @@ def main(arguments: list[str]) -> int:
         return 2
     settings = load_settings_or_exit()
     configure_logging(settings.log_level)
+    tracing.start(settings, f"worker-{arguments[0]}")
     services = build_services(settings, patient_bus=True)
     serve_metrics(settings)
     try:
         return run(build(arguments[0], settings, services))
     finally:
         services.close()
+        tracing.stop()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from domain.errors import Unavailable
 from domain.events import Event, MessageReleased
 from domain.pacing import Permit
 from domain.ports import RoomCold, RoomUnavailable
+from infra import tracing
 from infra.logging import configure_logging
 from infra.settings import load_settings_or_exit
 from infra.wiring import Services, build, serve_metrics
@@ -124,7 +125,7 @@ def released_event(permit: Permit) -> Event:
     payload = MessageReleased(
         message_id=permit.message_id, connection_id=permit.connection_id, lease=permit.lease
     )
-    return Event(payload, group=str(permit.connection_id))
+    return Event(payload, group=str(permit.connection_id), traceparent=permit.traceparent)
 
 
 def permit_of(event: Event) -> Permit:
@@ -146,6 +147,7 @@ def main() -> int:
     """Run until SIGTERM; 1 after a failure."""
     settings = load_settings_or_exit()
     configure_logging(settings.log_level)
+    tracing.start(settings, "pacer")
     services = build(settings, patient_bus=True)
     serve_metrics(settings)
     stop, terminated = threading.Event(), threading.Event()
@@ -169,6 +171,7 @@ def main() -> int:
     for thread in threads:
         thread.join(timeout=10)
     services.close()
+    tracing.stop()
     return 0 if terminated.is_set() else 1
 
 

@@ -20,6 +20,7 @@ from kombu.transport import virtual
 from prometheus_client import Histogram
 from structlog.contextvars import bound_contextvars
 
+from infra import tracing
 from infra.bus.client import make_client
 from infra.bus.envelope import Call, NotUnderstood, decode
 from infra.bus.inbox import Inbox, Received
@@ -160,23 +161,35 @@ def as_kombu(call: Call, received: Received, queue: str) -> dict[str, Any]:
             "delivery_tag": received.receipt,
             "delivery_info": {"exchange": "", "routing_key": queue},
             "correlation_id": call.correlation_id,
+            "traceparent": call.traceparent,
             "received": received,
         },
     }
 
 
 class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
-    """The base of every task: binds the correlation id, maps the outcome, writes one line."""
+    """The base of every task: binds the correlation id, goes on with the trace, maps the
+    outcome, writes one line."""
 
     app: "QueueWorker"
 
     def __call__(self, payload: dict[str, Any]) -> None:
-        correlation_id = self.request.correlation_id
-        with bound_contextvars(correlation_id=correlation_id, queue=self.app.inbox.queue):
+        correlation_id, queue = self.request.correlation_id, self.app.inbox.queue
+        around = (self.request.properties or {})["traceparent"]
+        facts = {
+            "messaging.destination.name": queue,
+            "huntaze.correlation_id": correlation_id or "",
+        }
+        with (
+            bound_contextvars(correlation_id=correlation_id, queue=queue),
+            tracing.span(self.name, facts, kind="CONSUMER", parent=around),
+        ):
             started = time.monotonic()
-            outcome, facts = self._outcome(payload)
+            outcome, details = self._outcome(payload)
             seconds = time.monotonic() - started
-            TASKS.labels(self.app.inbox.queue, self.name, outcome).observe(seconds)
+            TASKS.labels(queue, self.name, outcome).observe(seconds)
+            if outcome != "done":
+                tracing.tell({"error.type": str(details.get("error", outcome))})
             log = get_logger()
             say = log.info if outcome == "done" else log.error
             say(
@@ -184,7 +197,7 @@ class Doorway(Task):  # type: ignore[type-arg]  # generic in its stub only
                 task=self.name,
                 outcome=outcome,
                 duration_ms=round(seconds * 1000),
-                **facts,
+                **details,
             )
         if outcome != "done" and self.app.on_error is not None:
             self.app.on_error()

@@ -1,7 +1,7 @@
 """What a message on SQS looks like: Celery's protocol 2 in plain JSON, no base64.
 
-Reading trusts nobody. Of a message only the task's name, its one argument and two ids are taken, so
-that no `eta`, callback or tagged value of a stranger ever reaches Celery.
+Reading trusts nobody. Of a message only the task's name, its one argument, two ids and the trace it
+belongs to are taken, so that no `eta`, callback or tagged value of a stranger ever reaches Celery.
 """
 
 import json
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from domain.events import Event, MessageRequested
 from infra.bus.routing import BY_EVENT, Route
+from infra.tracing import known_traceparent
 
 # What SQS takes, 1 MiB, less a group id.
 LARGEST_BYTES = 1_048_000
@@ -38,6 +39,7 @@ class Call:
     payload: dict[str, Any]
     task_id: str
     correlation_id: str
+    traceparent: str = ""
 
 
 def encode(event: Event, route: Route) -> str:
@@ -56,6 +58,7 @@ def encode(event: Event, route: Route) -> str:
             "event_id": event.event_id,
             "event_version": event.payload.v,
             "correlation_id": event.correlation_id or event.event_id,
+            **({"traceparent": event.traceparent} if event.traceparent else {}),
         },
         "properties": {
             "body_encoding": "utf-8",
@@ -96,7 +99,8 @@ def celery_call(message: Mapping[str, Any], tasks: AbstractSet[str]) -> Call:
         case [[dict(payload)], {**named}, *_] if not named:
             task_id = readable_id(headers.get("id")) or uuid4().hex
             correlation_id = readable_id(headers.get("correlation_id")) or task_id
-            return Call(task, payload, task_id, correlation_id)
+            traceparent = known_traceparent(headers.get("traceparent"))
+            return Call(task, payload, task_id, correlation_id, traceparent)
     raise NotUnderstood("not exactly one JSON object as argument")
 
 

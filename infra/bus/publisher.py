@@ -6,7 +6,7 @@ what was refused.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from domain.events import Event
 from domain.ports import BusUnavailable, QueueDepth
+from infra import tracing
 from infra.bus.client import SqsFailed, attempt, make_client
 from infra.bus.envelope import encode
 from infra.bus.routing import route_of
@@ -64,9 +65,12 @@ class SqsBus:
 
     def publish(self, events: Sequence[Event]) -> Sequence[Event]:
         """Send in batches, trying once; returns what was refused, in order. Never raises."""
-        letters, refused = self._letters(events)
-        for batch in batches(letters):
-            refused |= self._send(batch)
+        with tracing.span(
+            "publish", {"messaging.batch.message_count": len(events)}, kind="PRODUCER"
+        ):
+            letters, refused = self._letters(events)
+            for batch in batches(letters):
+                refused |= self._send(batch)
         for event in events:
             result = "refused" if event.event_id in refused else "accepted"
             PUBLISHED.labels(event.name, result).inc()
@@ -83,10 +87,12 @@ class SqsBus:
 
     def _letters(self, events: Sequence[Event]) -> tuple[list[Letter], set[str]]:
         letters, refused = [], set()
+        around = tracing.traceparent()
         for event in events:
             route = route_of(event.payload)
+            traced = replace(event, traceparent=event.traceparent or around)
             try:
-                letters.append(Letter(event, route.queue, encode(event, route)))
+                letters.append(Letter(event, route.queue, encode(traced, route)))
             except ValueError as problem:
                 kind = type(problem).__name__
                 self._log.error("event_unwritable", event_name=event.name, error=kind)

@@ -2,6 +2,7 @@
 
 import contextlib
 import select
+import time
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -10,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from domain.errors import Unavailable
+from infra import tracing
 from infra.settings import Settings
 
 # Errors that say "PostgreSQL is away", as opposed to "this statement is wrong".
@@ -46,7 +48,20 @@ def make_engine(settings: Settings) -> Engine:
         },
     )
     event.listen(engine, "checkout", notice_closed)
+    if settings.otel_exporter_otlp_endpoint:
+        event.listen(engine, "before_cursor_execute", notice_start)
+        event.listen(engine, "after_cursor_execute", trace_statement)
     return engine
+
+
+def notice_start(connection: Connection, *_: object) -> None:
+    connection.info["statement_started_ns"] = time.time_ns()
+
+
+def trace_statement(connection: Connection, _: object, statement: str, *_others: object) -> None:
+    """Its kind only: a statement may quote what somebody wrote."""
+    kind = statement.split(maxsplit=1)[0].upper()
+    tracing.past(f"postgresql {kind}", connection.info["statement_started_ns"])
 
 
 def notice_closed(connection: DBAPIConnection, _: ConnectionPoolEntry, _proxy: object) -> None:

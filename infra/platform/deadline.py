@@ -16,6 +16,8 @@ from typing import Any
 
 import httpcore2
 
+from infra import tracing
+
 # host, port, seconds -> addresses
 Resolve = Callable[[str, int, float], list[str]]
 ANSWER_MAX_BYTES = 1024 * 1024
@@ -83,13 +85,20 @@ class DeadlineClient:
 
         Raises one of NEVER_LEFT when no request left, AnswerTooLarge, or another exception of
         httpcore2 when the request may have arrived."""
-        with self._pool.stream(
-            method,
-            url,
-            headers=list(headers.items()),
-            content=content,
-            extensions={"timeout": instants(ends_at)},
-        ) as response:
+        facts = {"http.request.method": method}
+        with (
+            tracing.span("platform_call", facts, kind="CLIENT"),
+            self._pool.stream(
+                method,
+                url,
+                headers=list(headers.items()),
+                content=content,
+                extensions={"timeout": instants(ends_at)},
+            ) as response,
+        ):
+            tracing.tell({"http.response.status_code": response.status})
+            if response.status >= 400:
+                tracing.tell({"error.type": str(response.status)})
             body = bytearray()
             for part in response.iter_stream():
                 body += part

@@ -6,6 +6,7 @@ Nothing is retried here: the row waits in PostgreSQL, and what a lost reply took
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,8 +33,11 @@ from domain.pacing import (
     Waiting,
 )
 from domain.ports import RoomCold, RoomUnavailable
+from infra import tracing
 from infra.redis.client import PREFIX
 
+# How long a waiting message's trace is remembered: longer, and only the trace is cut in two.
+TRACE_SECONDS = 86_400
 BATCH = 1_000  # messages in one script call, which is a few milliseconds of Redis
 SCRIPTS = ("admit", "release", "begin", "done", "lane", "remove", "place", "view", "beat")
 
@@ -72,6 +76,7 @@ class RedisWaitingRoom:
                 permit = Permit(pace.connection_id, MessageId(int(message_id)), lease)
             for waiting_id, estimate in zip(pairs[::2], pairs[1::2], strict=True):
                 estimates[MessageId(int(waiting_id))] = float(estimate)
+        self._remember_trace(estimates)
         return Admission(permit, estimates)
 
     def release(self, limit: int) -> Release:
@@ -80,6 +85,7 @@ class RedisWaitingRoom:
             Permit(ConnectionId(int(connection_id)), MessageId(int(message_id)), lease)
             for connection_id, message_id, lease in zip(*[iter(fields)] * 3, strict=True)
         ]
+        permits = self._with_traces(permits)
         return Release(permits, max(0, float(due) - float(now)) if due else None)
 
     def begin(self, permit: Permit) -> Begun:
@@ -164,6 +170,30 @@ class RedisWaitingRoom:
                 self._call("rebuild", "abandon", ticket)
             raise
         return count
+
+    def _remember_trace(self, waiting: Iterable[MessageId]) -> None:
+        """The trace around us goes on when the message is released, in another process."""
+        traceparent = tracing.traceparent()
+        if not traceparent:
+            return
+        with suppress(RedisError), self._client.pipeline(transaction=False) as pipe:
+            for message_id in waiting:
+                pipe.set(self._trace_key(message_id), traceparent, ex=TRACE_SECONDS)
+            pipe.execute()
+
+    def _with_traces(self, permits: list[Permit]) -> list[Permit]:
+        if not permits or not tracing.is_on():
+            return permits
+        with suppress(RedisError):
+            found = self._client.mget([self._trace_key(one.message_id) for one in permits])
+            return [
+                replace(one, traceparent=traceparent or "")
+                for one, traceparent in zip(permits, found, strict=True)
+            ]
+        return permits
+
+    def _trace_key(self, message_id: MessageId) -> str:
+        return f"{self._prefix}trace:{message_id}"
 
     def _wipe(self, ticket: str) -> None:
         """Remove what an older epoch left, all but the lock itself."""

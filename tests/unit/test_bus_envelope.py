@@ -1,6 +1,7 @@
 """Reading what anybody may have put on a queue."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def test_an_event_beyond_what_sqs_takes_is_not_encoded() -> None:
         encode(event, route_of(event.payload))
 
 
-def test_of_a_stranger_only_the_task_its_argument_and_two_ids_are_taken() -> None:
+def test_of_a_stranger_only_the_task_its_argument_two_ids_and_a_trace_are_taken() -> None:
     embed = {"callbacks": [{"task": "x"}], "chain": [{"task": "y"}]}
     body = celery_message(
         [[{"a": {"__type__": "uuid", "__value__": "?"}}], {}, embed],
@@ -55,6 +56,19 @@ def test_of_a_stranger_only_the_task_its_argument_and_two_ids_are_taken() -> Non
     assert decode(body, TASKS) == Call(
         "deliver_released", {"a": {"__type__": "uuid", "__value__": "?"}}, "t1", "c1"
     )
+
+
+def test_a_trace_travels_and_without_one_nothing_is_written() -> None:
+    event, trace = requested(), f"00-{'a' * 32}-{'b' * 16}-03"
+    route = route_of(event.payload)
+
+    assert decode(encode(replace(event, traceparent=trace), route), TASKS).traceparent == trace
+    assert "traceparent" not in json.loads(encode(event, route))["headers"]
+
+
+@pytest.mark.parametrize("strange", [None, 7, "x", f"00-{'0' * 32}-{'b' * 16}-01", {"a": 1}])
+def test_what_is_no_trace_is_none(strange: object) -> None:
+    assert decode(celery_message([[{}], {}, {}], traceparent=strange), TASKS).traceparent == ""
 
 
 @pytest.mark.parametrize("strange", [None, 7, "", "x" * 129, ["t1"]])
