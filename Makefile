@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshots lock python
+.PHONY: help run test lint audit bench screenshots lock python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ lint: $(VENV)/.ready ## style, types and who may import whom
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: $(VENV)/.ready ## known holes in the locked packages; asks the package index
+	@$(BIN)/pip-audit --progress-spinner off --require-hashes --disable-pip -r requirements.lock
 
 bench: $(VENV)/.ready ## measure pacing, cost and recovery
 	@$(BIN)/python -m bench

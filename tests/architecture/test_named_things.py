@@ -112,3 +112,15 @@ def test_compose_runs_each_process_of_the_procfile_as_it_is() -> None:
         name, command = line.split(": ", 1)
         assert services[name]["command"] == command.replace('"', "").split(" ")
     assert {"postgres", "redis", "aws", "platform"} <= services.keys()
+
+
+def test_what_documents_call_a_test_is_one() -> None:
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    tests = " ".join(re.findall(r"^def (test_\w+)", "\n".join(files.values()), re.MULTILINE))
+    for path in PROSE:
+        for name in re.findall(r"`(?:tests/[a-z_/0-9]*)?(test_\w+\.py)`", path.read_text()):
+            assert name in files, f"{path.name}: {name}"
+    threats = re.findall(r"^\|.*\|(.*)\|$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+    words = re.findall(r"`([a-z0-9_]+)`", "\n".join(threats))
+    assert len(words) > 20
+    assert [word for word in words if word not in tests] == []
