@@ -130,6 +130,16 @@ class SentMedia:
 
 
 @dataclass(frozen=True)
+class VaultFile:
+    """A file that an account has sent of late, to how many fans, and how many of them bought it."""
+
+    type: str
+    url: str
+    fans: int
+    buyers: int
+
+
+@dataclass(frozen=True)
 class Bought:
     """A priced message that the fan has unlocked."""
 

@@ -38,7 +38,7 @@ TEXTS = (
     "q",
 )
 # Each holds any number of values.
-LISTS = ("segment", "tag", "fan", "notSegment", "notTag", "notFan")
+LISTS = ("segment", "tag", "fan", "notSegment", "notTag", "notFan", "file")
 # What the service calls a field, and what it is called here.
 FIELDS = {
     "campaignName": "name",
@@ -114,9 +114,10 @@ def picked(values: Mapping[str, Any]) -> Sequence[FanId]:
 
 def draft_of(values: Mapping[str, Any]) -> Draft:
     """The message; raises Invalid."""
+    urls = dict.fromkeys([*values["file"], *values["media"].split()])
     return Draft(
         content=values["content"],
-        attachments=attachments_of(values["media"].split()),
+        attachments=attachments_of(list(urls)),
         priority=BULK_PRIORITY,
         price_cents=cents_of("price", values["price"]),
     )
@@ -126,13 +127,13 @@ def asked(values: Mapping[str, Any], moment: datetime) -> Asked:
     """The terms of the campaign; raises Invalid and NotFound."""
     named = _fans("fan", values["fan"])
     brought: list[FanId] = []
-    account = _number("account", values["account"])
+    account = account_of(values)
     segments = [_number("fan", one) or 0 for one in values["segment"]]
     for tag in values["tag"]:
-        brought += _ids(FanFilter(tags=(tag,), connection_id=_account(account)))
+        brought += _ids(FanFilter(tags=(tag,), connection_id=account))
     if account:
         for segment in segments:
-            brought += _ids(FanFilter(connection_id=_account(account)), segment)
+            brought += _ids(FanFilter(connection_id=account), segment)
         segments = []
     left_out = list(_fans("notFan", values["notFan"]))
     for tag in values["notTag"]:
@@ -180,6 +181,12 @@ def look(form: Form, size: int | None = None, moment: datetime | None = None) ->
             return Look(plan, terms, left_out)
 
 
+def account_of(values: Mapping[str, Any]) -> ConnectionId | None:
+    """The account it is narrowed to; raises Invalid."""
+    number = _number("account", values["account"])
+    return ConnectionId(number) if number else None
+
+
 def size_of(values: Mapping[str, Any]) -> int | None:
     return _number("size", values["size"])
 
@@ -214,10 +221,6 @@ def _ids(sought: FanFilter, segment: int | None = None) -> Sequence[FanId]:
         cursor = part.next_cursor
         if cursor is None:
             return found
-
-
-def _account(number: int | None) -> ConnectionId | None:
-    return ConnectionId(number) if number else None
 
 
 def _number(field: str, text: str | int) -> int | None:

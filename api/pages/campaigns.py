@@ -1,6 +1,7 @@
 """Campaigns: the list, a new one from its first word to its start, and how one goes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +21,11 @@ from api.pages.routes import (
     own_path,
     page,
 )
+from api.pages.vault import OFFERED, Mark, offers
 from domain.bulk_limits import BulkLimits
 from domain.campaigns import ASKED, Campaign, CampaignStatus, Unwritten
-from domain.connections import Connection
+from domain.connections import Connection, ConnectionState
+from domain.conversations import VaultFile
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.fans import Fan, FanId, parse_recipient, recipient_id
 from domain.messages import State
@@ -103,14 +106,42 @@ def pick() -> Response:
     return page("campaigns/picker.html", form=typed, **_picker(typed))
 
 
+@campaigns.post(f"{PATH}/new/files")
+def files() -> Response:
+    """The files of the account that is chosen now, beside those that are ticked."""
+    caller().require(Permission.SEND)
+    return page("vault.html", **_vault(forms.typed(), _accounts()))
+
+
 def _form(typed: Form, code: int = 200, **more: Any) -> Response:
+    accounts = _accounts()
     values = {
         "form": typed,
         "segments": services().segments.list_segments(caller()),
         "tags": services().fans.tag_counts(caller()),
-        "account_options": [("", "Any account"), *((one.id, one.name) for one in _accounts())],
+        "account_options": [("", "Any account"), *((one.id, one.name) for one in accounts)],
     }
-    return page("campaigns/new.html", code, **values, **_picker(typed), **more)
+    values |= _picker(typed) | _vault(typed, accounts)
+    return page("campaigns/new.html", code, **values, **more)
+
+
+def _vault(typed: Form, accounts: Sequence[Connection]) -> dict[str, Any]:
+    """Files to tick: of the account that is chosen, or of the only one there is."""
+    ids = [one.id for one in accounts if one.state is not ConnectionState.DISCONNECTED]
+    with suppress(Invalid):
+        if (chosen := forms.account_of(typed.values)) is not None:
+            ids = [chosen]
+    found: Sequence[VaultFile] = ()
+    if len(ids) == 1:
+        found = services().conversations.files_of(caller(), ids[0], OFFERED)
+    none_yet = "Choose an account below to pick from its files." if len(ids) > 1 else None
+    return {"offers": offers(found, _had_by, typed.values["file"]), "none_yet": none_yet}
+
+
+def _had_by(file: VaultFile) -> Mark:
+    """Whoever had a file gets it once more: said before it is ticked."""
+    sold = f", {file.buyers} bought it" if file.buyers else ""
+    return f"{file.fans} {'fan has' if file.fans == 1 else 'fans have'} it{sold}", "wait"
 
 
 def _picker(typed: Form) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from api.pages.routes import (
     page,
     zone,
 )
+from api.pages.vault import OFFERED, Mark, offers
 from api.views.conversations import FIELDS
-from domain.conversations import ConversationFilter, ConversationId
+from domain.conversations import ConversationFilter, ConversationId, VaultFile
 from domain.errors import Conflict, Invalid, NotFound
 from domain.fans import recipient_id
 from domain.messages import Draft, attachments_of
@@ -42,7 +43,7 @@ PLACE = "/messages/onlyfans"
 ROWS, ROWS_MOST = 40, 400
 # Of a thread: what is shown at first and asked for again, and what an open page may grow to.
 NEWEST, OLDER, OPEN_MOST = 50, 50, 300
-FOUND, SNIPPETS, FILES = 8, 50, 24
+FOUND, SNIPPETS = 8, 50
 SPENDERS = ((100, "$1"), (10_000, "$100"), (50_000, "$500"), (100_000, "$1,000"))
 TIERS = ("whale", "spender", "quiet", "new")
 # Why a message goes later than was promised.
@@ -193,13 +194,17 @@ def snippets(conversation_id: int) -> Response:
 @inbox.get(f"{PLACE}/<int:conversation_id>/files")
 def files(conversation_id: int) -> Response:
     """Files to choose from; what the fan has had is marked, so that nothing is sold twice."""
-    found, panel = services().conversations.files(caller(), ConversationId(conversation_id), FILES)
-    return page(
-        "inbox/files.html",
-        files=found,
-        had={one.url for one in panel.already_sent},
-        bought={url for one in panel.already_bought for url in one.urls},
-    )
+    who, asked_for = caller(), ConversationId(conversation_id)
+    found, panel = services().conversations.files(who, asked_for, OFFERED)
+    had = {one.url for one in panel.already_sent}
+    bought = {url for one in panel.already_bought for url in one.urls}
+
+    def mark(one: VaultFile) -> Mark | None:
+        if one.url in bought:
+            return "bought", "bad"
+        return ("sent before", "wait") if one.url in had else None
+
+    return page("vault.html", offers=offers(found, mark))
 
 
 @inbox.post(f"{PLACE}/<int:conversation_id>/compose")

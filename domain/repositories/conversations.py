@@ -11,7 +11,7 @@ from domain.conversations import (
     ConversationFilter,
     ConversationId,
     FanPanel,
-    SentMedia,
+    VaultFile,
 )
 from domain.fans import FanId
 from domain.paging import Page
@@ -62,7 +62,7 @@ class ConversationRepository(Protocol):
 
     def files(
         self, owner_id: OwnerId, connection_id: ConnectionId, limit: int
-    ) -> Sequence[SentMedia]:
+    ) -> Sequence[VaultFile]:
         """What the account has sent of late to anybody, each file once, the newest first."""
         ...
 

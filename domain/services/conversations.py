@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from domain.connections import ConnectionId
 from domain.conversations import (
     BUILT_IN,
     Conversation,
     ConversationFilter,
     ConversationId,
     FanPanel,
-    SentMedia,
+    VaultFile,
 )
 from domain.errors import Conflict, NotFound
 from domain.fans import Fan, FanId, recipient_id
@@ -83,16 +84,19 @@ class ConversationService:
 
     def files(
         self, caller: Caller, conversation_id: ConversationId, limit: int
-    ) -> tuple[Sequence[SentMedia], FanPanel]:
+    ) -> tuple[Sequence[VaultFile], FanPanel]:
         """What this conversation's account has sent of late to anybody, and the fan's panel, which
         tells what of it the fan has had. Raises NotFound."""
-        caller.require(Permission.SEND)
         opened = self.open(caller, conversation_id)
+        return self.files_of(caller, opened.conversation.connection_id, limit), opened.panel
+
+    def files_of(
+        self, caller: Caller, connection_id: ConnectionId, limit: int
+    ) -> Sequence[VaultFile]:
+        """What one of the caller's accounts has sent of late, the newest first."""
+        caller.require(Permission.SEND)
         with self._open() as work:
-            found = work.conversations.files(
-                caller.owner_id, opened.conversation.connection_id, limit
-            )
-        return found, opened.panel
+            return work.conversations.files(caller.owner_id, connection_id, limit)
 
     def send(
         self,

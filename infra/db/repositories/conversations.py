@@ -16,7 +16,7 @@ from domain.conversations import (
     Direction,
     FanPanel,
     Preview,
-    SentMedia,
+    VaultFile,
 )
 from domain.fans import FanId
 from domain.paging import Page
@@ -43,10 +43,10 @@ PREVIEWS = text(
 # Of the newest messages only: an account has sent millions.
 FILES = text(
     """
-    SELECT max(m.id) AS id, file ->> 'type' AS type, file ->> 'url' AS url,
-      max(m.created_at) AS created_at
+    SELECT file ->> 'type' AS type, file ->> 'url' AS url, count(DISTINCT m.fan_id) AS fans,
+      count(DISTINCT m.fan_id) FILTER (WHERE m.purchased_at IS NOT NULL) AS buyers
     FROM (
-      SELECT id, attachments, created_at, state FROM messages
+      SELECT id, fan_id, attachments, created_at, purchased_at, state FROM messages
       WHERE connection_id = :connection_id AND user_id = :owner_id
       ORDER BY created_at DESC, id DESC LIMIT 1000) m
     CROSS JOIN LATERAL jsonb_array_elements(m.attachments) file
@@ -189,10 +189,10 @@ class SqlConversationRepository:
 
     def files(
         self, owner_id: OwnerId, connection_id: ConnectionId, limit: int
-    ) -> Sequence[SentMedia]:
+    ) -> Sequence[VaultFile]:
         values = {"owner_id": owner_id, "connection_id": connection_id, "limit": limit}
         return [
-            SentMedia(row.id, row.type, row.url, row.created_at)
+            VaultFile(row.type, row.url, row.fans, row.buyers)
             for row in self._session.execute(FILES, values)
         ]
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from infra.passwords import Argon2PasswordHasher
 from tests.crm import Crm
+from tests.inbox import Inbox
 
 PASSWORD = "correct horse battery"
 MARKUP = "<script>alert(1)</script>"
@@ -311,3 +313,53 @@ def test_lists_go_on_where_they_ended(crm: Crm, browser: FlaskClient) -> None:
     assert "<h1" not in rest
     listed = re.findall(r"/fans/(\d+)", first) + re.findall(r"/fans/(\d+)", rest)
     assert len(listed) == len(set(listed)) == 25
+
+
+def test_files_that_were_sent_before_are_ticked(
+    crm: Crm, inbox: Inbox, browser: FlaskClient
+) -> None:
+    token = log_in(crm, browser)
+    buyer, other = inbox.conversation(crm.fan("Buyer")), inbox.conversation(crm.fan("Other"))
+    url = "https://files.s3.amazonaws.com/set.jpg"
+    attachments = f'[{{"type": "image", "url": "{url}"}}]'
+    inbox.sent(buyer, attachments=attachments, price_cents=500, purchased_at=datetime.now(UTC))
+    inbox.sent(other, attachments=attachments)
+    new = browser.get(f"{PATH}/new").text
+    assert f'name="file" value="{url}"' in new
+    assert "2 fans have it, 1 bought it" in new
+
+    fan = crm.fan("Reader")
+    typed = form(token, fan, file=[url, url, "https://files.s3.amazonaws.com/gone.jpg"], media=url)
+    sure = step(browser, "confirm", typed).text
+    assert sure.count(f'name="file" value="{url}"') == 2
+    again = step(browser, "edit", typed).text
+    assert re.findall(r'name="file" value="[^"]+/(\w+).jpg" checked', again) == ["gone", "set"]
+    assert step(browser, "start", typed, seen="1").status_code == 303
+    [made] = crm.sql("SELECT template FROM campaigns")
+    assert made.template["mediaUrls"] == [url, "https://files.s3.amazonaws.com/gone.jpg"]
+
+
+def test_with_several_accounts_files_are_of_the_chosen_one(
+    crm: Crm, inbox: Inbox, browser: FlaskClient
+) -> None:
+    token = log_in(crm, browser)
+    inbox.sent(
+        inbox.conversation(crm.fan("One")),
+        attachments='[{"type": "image", "url": "https://files.s3.amazonaws.com/one.jpg"}]',
+    )
+    [second] = crm.sql(
+        "INSERT INTO platform_connections (user_id, name, account_id)"
+        " VALUES (:owner, 'Second', 'acct_second') RETURNING id",
+        owner=crm.owner,
+    )
+    assert "Choose an account" in browser.get(f"{PATH}/new").text
+    for account, found in ((crm.connection, True), (second.id, False), ("x", False)):
+        part = browser.post(
+            f"{PATH}/new/files", data={"csrf_token": token, "account": str(account)}
+        ).text
+        assert ("one.jpg" in part) is found, account
+    foreign = log_in(crm, browser, "stranger")
+    part = browser.post(
+        f"{PATH}/new/files", data={"csrf_token": foreign, "account": str(crm.connection)}
+    )
+    assert "one.jpg" not in part.text
