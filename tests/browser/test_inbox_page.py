@@ -110,6 +110,33 @@ def test_a_bubble_stands_there_before_the_server_answers(
     expect(page.locator(".message.out", has_text="At once")).to_have_count(1)
 
 
+def test_taking_back_is_asked_and_the_question_stays(system: System, browsing: Browsing) -> None:
+    account = system.account()
+    talk = conversation(system, account)
+    page = browsing.go(f"{PLACE}/{talk}")
+    page.fill("#write", "Too early")
+    page.click("#composer .primary")
+    bubble = page.locator(".message.out", has_text="Too early")
+    expect(bubble.locator(".state")).to_be_visible(timeout=REFRESHED_MS)
+    bubble.hover()
+    bubble.get_by_role("button", name="Take back").click()
+    dialog = page.get_by_role("dialog", name="Take this message back?")
+    hear(system, account, "Something new meanwhile")
+    expect(page.locator(f"#talk-{talk}")).to_contain_text("Something new", timeout=REFRESHED_MS)
+    page.wait_for_timeout(6000)  # The thread has been due for a refresh.
+    expect(dialog).to_be_visible()
+    assert browsing.violations() == []
+    dialog.get_by_role("button", name="Keep").click()
+    expect(page.locator(".message.in", has_text="Something new")).to_be_visible(
+        timeout=REFRESHED_MS
+    )
+    bubble.hover()
+    bubble.get_by_role("button", name="Take back").click()
+    dialog.get_by_role("button", name="Take back").click()
+    expect(bubble).to_contain_text(re.compile("[Tt]aken back"))
+    expect(dialog).to_have_count(0)
+
+
 def test_what_a_refusal_gives_back(system: System, browsing: Browsing) -> None:
     talk = conversation(system, system.account())
     page = browsing.go(f"{PLACE}/{talk}")

@@ -187,7 +187,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     tell("You are logged out, and this page is no longer refreshed. Log in in another tab, then go on here: what you typed is still there.", "bad");
   }
   if (detail.xhr.status < 300) loggedOut = false;
-  if (detail.xhr.status >= 400 || (underWay.size && asker.id === "newest")) detail.shouldSwap = false;
+  if (detail.xhr.status >= 400 || isInUse(asker) || (underWay.size && asker.id === "newest")) detail.shouldSwap = false;
 });
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const box = upwards(detail.target);
@@ -245,14 +245,17 @@ function settle(root) {
 document.addEventListener("htmx:load", ({ detail }) => settle(detail.elt.parentElement ?? document));
 settle(document);
 
-// A hidden page asks for nothing, and while something is typed or a dialog is open nothing under it moves.
-document.addEventListener("htmx:beforeRequest", (event) => {
-  const part = event.detail.elt;
-  if (part.dataset.live === undefined) return;
+// A hidden page asks for nothing, and while something is typed or a dialog is open nothing under it
+// moves: also not by what was asked for just before.
+function isInUse(part) {
   const here = document.activeElement;
   // What has no name of its own would lose the keyboard.
-  const busy = part.contains(here) && (isTyping(here) || (!here.id && here.matches(":focus-visible")));
-  if (document.hidden || busy || part.querySelector('dialog[open], details[open], [aria-expanded="true"]')) event.preventDefault();
+  const hasKeyboard = part.contains(here) && (isTyping(here) || (!here.id && here.matches(":focus-visible")));
+  return hasKeyboard || part.querySelector('dialog[open], details[open], [aria-expanded="true"]') !== null;
+}
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.detail.elt;
+  if (part.dataset.live !== undefined && (document.hidden || isInUse(part))) event.preventDefault();
 });
 
 // Writing: what was sent stands in the thread at once, and is back in its field if it was refused.

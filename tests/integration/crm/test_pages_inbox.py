@@ -212,6 +212,19 @@ def test_a_failed_message_says_why_and_is_sent_again(
     assert window.post(f"{path}/messages/{away}/explode").status_code == 404
 
 
+def test_taking_a_message_back_is_asked_first(crm: Crm, inbox: Inbox, window: Window) -> None:
+    talk = inbox.conversation()
+    sent = inbox.sent(talk)
+    path = f"{PLACE}/{talk}"
+    page = window.get(path).text
+    [dialog] = re.findall(r'<dialog id="unsend-.*?</dialog>', page, re.DOTALL)
+    assert "The fan may have read it already" in html.unescape(dialog)
+    assert f'action="{path}/messages/{sent}/unsend?anchor="' in dialog
+    assert 'hx-target="#newest"' in dialog
+    part = window.post(f"{path}/messages/{sent}/unsend", headers=PART)
+    assert (part.status_code, "Being taken back" in part.text) == (200, True)
+
+
 def test_an_unproven_message_asks_a_person(crm: Crm, inbox: Inbox, window: Window) -> None:
     talk = inbox.conversation()
     unknown = inbox.sent(talk, state="unknown", platform_message_id=None)
@@ -219,7 +232,11 @@ def test_an_unproven_message_asks_a_person(crm: Crm, inbox: Inbox, window: Windo
     page = window.get(path).text
     assert "Not sure whether it was sent" in page
     assert ">It was sent<" in page
-    assert ">Send again<" in page
+    # Sending again may be twice: that is asked first, and being sure is not.
+    assert re.search(r"Send it again\?</h2>\s*<p>[^<]*the fan gets it twice", page)
+    assert "asked to pay twice" not in page
+    crm.sql("UPDATE messages SET price_cents = 500")
+    assert "asked to pay twice" in window.get(path).text
     window.post(f"{path}/messages/{unknown}/confirm")
     assert crm.sql("SELECT state FROM messages")[0].state == "sent"
 
