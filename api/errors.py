@@ -37,7 +37,7 @@ STATUS: Mapping[type[DomainError], int] = {
 # Where a code says more about the request than its class does.
 STATUS_OF_CODE: Mapping[str, int] = {"idempotency_key_reused": 422, "malformed_json": 400}
 
-RefusalPage = Callable[[int, str, Mapping[str, object]], Response | None]
+RefusalPage = Callable[[int, str, str, Mapping[str, object]], Response | None]
 
 RETRY_AFTER_SECONDS = 5
 DETAILS_MAX, NAME_MAX = 20, 64
@@ -98,7 +98,7 @@ def problem(
 ) -> Response:
     """The error shape as a response; a page to whoever asked for one."""
     as_page: RefusalPage | None = current_app.extensions.get("refusal_page")
-    if as_page is not None and (shown := as_page(status, error, more)) is not None:
+    if as_page is not None and (shown := as_page(status, code, error, more)) is not None:
         return shown
     body: dict[str, Any] = {
         "error": error,

@@ -32,6 +32,16 @@ LOGGED_OUT = {
     "error": "This page is no longer refreshed.",
     "remedy": "Log in in another tab, then go on here: what you typed is still there.",
 }
+# A form repeats what its login said; another login since, in another tab, says something else.
+OLD_FORM = {
+    "heading": "This page is older than your login",
+    "error": "Somebody has logged in again in this browser since the page was opened,"
+    " so what it sent was not done",
+    "remedy": "Nothing was changed, and what you wrote is not lost:"
+    " open the page again and send it once more.",
+}
+# The fields in which somebody may have written a lot.
+WRITTEN = ("text", "content", "notes", "words")
 OTHERWISE = (
     "Something went wrong on our side",
     "What was queued is safe. If it happens again, tell us the number below.",
@@ -43,7 +53,7 @@ def register(app: Flask) -> None:
     app.extensions["refusal_page"] = refusal_page
 
 
-def refusal_page(status: int, error: str, more: Mapping[str, Any]) -> Response | None:
+def refusal_page(status: int, code: str, error: str, more: Mapping[str, Any]) -> Response | None:
     """The page for a refusal; None for a request that did not ask for one."""
     if not _is_page():
         return None
@@ -60,6 +70,8 @@ def refusal_page(status: int, error: str, more: Mapping[str, Any]) -> Response |
         return dressed(current_app.make_response(redirect(login, 303)))
     title, remedy = WORDS.get(status, OTHERWISE)
     values = {"code": status, "heading": title, "error": error, "remedy": remedy}
+    if code == "csrf_missing":
+        values |= OLD_FORM | {"written": _written(), "again": _asked_from()}
     if is_htmx():
         response = page("refusals/toast.html", status, **values)
         response.headers["HX-Retarget"] = "#toasts"
@@ -69,6 +81,19 @@ def refusal_page(status: int, error: str, more: Mapping[str, Any]) -> Response |
     if (seconds := more.get("retryAfterSec")) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def _written() -> list[str]:
+    """What stood in the form, to be copied; to send it again from here would be done for anybody's
+    page."""
+    return [text for name in WRITTEN if (text := request.form.get(name, "").strip())]
+
+
+def _asked_from() -> str:
+    """The page that the form stands on, as far as the browser says."""
+    came = urlsplit(request.referrer or "")
+    is_ours = came.netloc == request.host
+    return own_path(urlunsplit(("", "", came.path, came.query, ""))) if is_ours else "/"
 
 
 def _is_page() -> bool:

@@ -108,6 +108,27 @@ def test_a_form_needs_the_token_of_its_own_login(browser: FlaskClient) -> None:
     assert browser.get("/").status_code == 200
 
 
+def test_a_form_older_than_the_login_says_so_and_loses_nothing(browser: FlaskClient) -> None:
+    log_in(browser)
+    stale = csrf(browser.get("/"))
+    log_in(browser)  # In another tab.
+    data = {"csrf_token": stale, "text": f"A long letter {MARKUP}", "password": "hidden"}
+    came = {"Referer": "http://localhost/messages/onlyfans?unread=1"}
+
+    answer = browser.post("/messages/onlyfans/1/send", data=data, headers=came)
+
+    assert answer.status_code == 403
+    assert "This page is older than your login" in answer.text
+    assert "A long letter &lt;script&gt;" in answer.text
+    assert "hidden" not in re.sub(r'aria-hidden|type="hidden"', "", answer.text)
+    assert 'href="/messages/onlyfans?unread=1"' in answer.text
+    part = browser.post("/theme", data=data, headers={"HX-Request": "true"} | came)
+    assert (part.status_code, part.headers["HX-Retarget"]) == (403, "#toasts")
+    assert "what you wrote is not lost" in part.text
+    elsewhere = {"Referer": "https://evil.example/trap"}
+    assert "/trap" not in browser.post("/theme", data=data, headers=elsewhere).text
+
+
 def test_logging_out_ends_it(browser: FlaskClient) -> None:
     log_in(browser)
     answer = browser.post("/logout", data={"csrf_token": csrf(browser.get("/"))})
