@@ -1,5 +1,6 @@
 """How pages write numbers, money and times."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,8 +11,17 @@ from markupsafe import Markup, escape
 from api.context import now
 from api.pages.assets import asset
 from api.pages.routes import initials, zone
+from domain.connections import Connection, ConnectionState
 
 DASH = "–"  # noqa: RUF001  # what stands for the unknown
+# What an account does now, in the words and the signal of every page.
+ACCOUNT_STATES: Mapping[ConnectionState, tuple[str, str]] = {
+    ConnectionState.ACTIVE: ("sends", "good"),
+    ConnectionState.PAUSED: ("paused", "wait"),
+    ConnectionState.PAUSED_AUTH: ("needs login", "bad"),
+    ConnectionState.PAUSED_QUOTA: ("out of credits", "bad"),
+    ConnectionState.DISCONNECTED: ("disconnected", "plain"),
+}
 
 
 def money(cents: int | None) -> str:
@@ -106,6 +116,11 @@ def duration(length: timedelta | float | None) -> str:
     return f"{hours // 24} days"
 
 
+def account_state(account: Connection) -> tuple[str, str]:
+    """The word for what an account does now, and the kind of its badge."""
+    return ACCOUNT_STATES[account.state]
+
+
 def register(app: Flask) -> None:
     """Make them known to templates."""
     app.jinja_env.filters.update(
@@ -119,6 +134,7 @@ def register(app: Flask) -> None:
         lines=lines,
         duration=duration,
         initials=initials,
+        account_state=account_state,
     )
     app.jinja_env.globals.update(asset=asset, user_zone=_zone_name)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -14,6 +14,7 @@ from threading import Lock
 from domain.alarms import FAILURE_WINDOW, Alarm, Numbers, Severity, judge
 from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Unavailable
+from domain.notices import pause_notice
 from domain.pacing import BucketView
 from domain.ports import Bus, BusUnavailable, QueueDepth, WorkerErrors
 from domain.repositories import OpenUnitOfWork, PromiseReport, StatusCounts, WaitingLine
@@ -294,7 +295,7 @@ class MonitoringService:
         blocked_until: datetime | None,
     ) -> str:
         if connection.state is not ConnectionState.ACTIVE:
-            return f"paused: {connection.state_reason or connection.state}"
+            return f"paused: {connection.state_reason or pause_notice(connection.state).reason}"
         if not self._rules.enabled:
             return "paused: sending is switched off"
         if blocked_until and failures >= BREAKER_FAILURES:

@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.pages.filters import ACCOUNT_STATES
+from domain.connections import ConnectionState
 from infra.passwords import Argon2PasswordHasher
 from tests.crm import Crm
 
@@ -177,6 +179,22 @@ def test_names_are_text(crm: Crm, browser: FlaskClient) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
     wrong = browser.post("/login", data={"email": f'">{MARKUP}', "password": "x"})
     assert "<script>alert" not in wrong.text
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_an_account_is_in_one_state_on_all_pages(
+    crm: Crm, browser: FlaskClient, state: ConnectionState
+) -> None:
+    crm.sql("UPDATE platform_connections SET state = :state", state=state.value)
+    log_in(browser)
+    word, kind = ACCOUNT_STATES[state]
+    places = ["/platforms/connect/onlyfans", "/settings/accounts"]
+    if state is not ConnectionState.ACTIVE:
+        places += ["/", "/monitoring"]
+    for path in places:
+        text = re.sub(r"<svg.*?</svg>", "", browser.get(path).text, flags=re.DOTALL)
+        assert f'<span class="badge {kind}">{word}</span>' in text, path
+        assert "paused_" not in re.sub(r'href="[^"]*"', "", text), path
 
 
 @pytest.mark.parametrize("path", ["/login", "/", "/styleguide"])

@@ -155,7 +155,11 @@ LEARNED = [
     ({"rate_per_minute": 20.0}, "own rate", 3015.0),
     ({"slowdown": 1}, "slowed down by the platform", 12_060.0),
     ({"slowdown": 9}, "slowed down by the platform", 60_000.0),
-    ({"state": ConnectionState.PAUSED_AUTH, "state_reason": None}, "paused: paused_auth", 6030.0),
+    (
+        {"state": ConnectionState.PAUSED_AUTH, "state_reason": None},
+        "paused: the platform no longer accepts its login",
+        6030.0,
+    ),
 ]
 
 
