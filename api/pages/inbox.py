@@ -1,7 +1,7 @@
 """The inbox: conversations, a thread that refreshes itself, the fan beside it, and writing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -33,6 +33,7 @@ from domain.fans import recipient_id
 from domain.messages import Draft, attachments_of
 from domain.paging import Page
 from domain.services.conversations import Opened
+from domain.services.results import SendResult
 from domain.snippets import SnippetId
 from domain.threads import Bubble, MessageFilter
 
@@ -340,9 +341,7 @@ def send(conversation_id: int) -> Response:
     typed = Form({name: request.form.get(name, "") for name in names})
     who, moment = caller(), now()
     try:
-        bubble, result = services().conversations.send(
-            who, found, _draft(typed), moment, form_once(only=WRITTEN)
-        )
+        bubble, result = _accepted(found, _draft(typed), moment)
     except (Invalid, Conflict) as refusal:
         told = typed.refused(refusal, priceCents="price", attachments="media")
         if is_htmx():
@@ -357,6 +356,19 @@ def send(conversation_id: int) -> Response:
             queueDepth=services().monitoring.queue_depth(who, moment),
         )
     return _thread_again(found)
+
+
+def _accepted(
+    conversation_id: ConversationId, draft: Draft, moment: datetime
+) -> tuple[Bubble, SendResult]:
+    send_to, once = services().conversations.send, form_once(only=WRITTEN)
+    try:
+        return send_to(caller(), conversation_id, draft, moment, once)
+    except Invalid as refusal:
+        if [one.field for one in refusal.problems] != ["snippetId"]:
+            raise
+        # Deleted since it was chosen: its words stand in the message all the same.
+        return send_to(caller(), conversation_id, replace(draft, snippet_id=None), moment, once)
 
 
 def _refused(told: Form) -> Response:

@@ -310,6 +310,21 @@ def test_a_snippet_joins_what_is_written(crm: Crm, inbox: Inbox, window: Window)
     assert crm.sql("SELECT snippet_id FROM messages")[0].snippet_id == snippet
 
 
+def test_a_snippet_deleted_meanwhile_stops_nothing(
+    crm: Crm, inbox: Inbox, window: Window
+) -> None:
+    path = f"{PLACE}/{inbox.conversation()}"
+    body = {"title": "Greeting", "shortcut": "hi", "text": "Good to see you!"}
+    snippet = str(crm.post("/api/snippets", body).json["snippet"]["id"])
+    assert crm.call("DELETE", f"/api/snippets/{snippet}").status_code == 204
+    data = {"text": "Good to see you!", "snippet": snippet, "key": "0" * 32}
+    assert [window.post(f"{path}/send", data).status_code for _ in range(2)] == [303, 303]
+    [made] = crm.sql("SELECT text, snippet_id FROM messages")
+    assert (made.text, made.snippet_id) == ("Good to see you!", None)
+    refused = window.post(f"{path}/send", data | {"price": "1.00", "key": "1" * 32})
+    assert refused.status_code == 422
+
+
 def test_files_of_the_account_are_offered_and_what_the_fan_had_is_marked(
     crm: Crm, inbox: Inbox, window: Window
 ) -> None:
