@@ -1,5 +1,7 @@
 """The AWS emulator: moto behind waitress, with our queues and bucket there before it answers.
 
+`SQS_EMULATOR=ministack` puts another maker's queues in the place of moto's.
+
 `GET /_huntaze/requests` tells the SQS requests it served since the start or the last `DELETE`, by
 action and by queue, and how many messages they carried, so that empty polls can be told apart.
 """
@@ -11,10 +13,10 @@ import logging
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import click
 import waitress
@@ -23,6 +25,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.models import S3Backend, s3_backends
 from moto.sqs.models import SQSBackend, sqs_backends
 
+from infra.local.ministack import Ministack
 from infra.local.s3 import ObjectsOnDisk
 from infra.local.services import ACCOUNT, QUEUE_NAMES
 from infra.local.sqs import mend
@@ -92,10 +95,12 @@ def carried(action: str, question: dict[str, Any], answer: dict[str, Any]) -> in
 
 
 class Emulator:
-    """moto's application, with its SQS requests counted and its S3 objects kept."""
+    """moto's application, with its SQS requests counted and its S3 objects kept; `queues` answers
+    the requests of SQS."""
 
-    def __init__(self, moto: Wsgi, objects: ObjectsOnDisk) -> None:
-        self._moto, self._objects, self._requests = moto, objects, Requests()
+    def __init__(self, moto: Wsgi, objects: ObjectsOnDisk, queues: Wsgi) -> None:
+        self._moto, self._objects, self._queues = moto, objects, queues
+        self._requests = Requests()
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == REQUESTS_PATH:
@@ -129,42 +134,61 @@ class Emulator:
             statuses.append(int(status.split(" ", 1)[0]))
             return start_response(status, *rest)
 
-        answer = self._moto({**environ, "wsgi.input": io.BytesIO(asked)}, note_status)
+        answer = self._queues({**environ, "wsgi.input": io.BytesIO(asked)}, note_status)
         body = b"".join(answer)
         self._requests.count(action, asked, statuses[-1], body)
         return [body]
 
 
-def create_queues(backend: SQSBackend, visibility_timeout_seconds: int) -> None:
-    """Each queue with its dead-letter queue, as deploy/ creates them."""
+def queues_to_make(region: str, visibility_timeout_seconds: int) -> Iterator[tuple[str, Any]]:
+    """Name and attributes of each queue, after those of its dead-letter queue; as deploy/ has
+    them."""
     for name, queue_name in QUEUE_NAMES.items():
-        dead = backend.create_queue(
-            f"{queue_name}-dlq", MessageRetentionPeriod=DLQ_RETENTION_SECONDS
-        )
+        dead = f"{queue_name}-dlq"
+        yield dead, {"MessageRetentionPeriod": DLQ_RETENTION_SECONDS}
         slow = name in {"campaigns", "imports"}
-        redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": 5}
-        backend.create_queue(
+        arn = f"arn:aws:sqs:{region}:{ACCOUNT}:{dead}"
+        yield (
             queue_name,
-            VisibilityTimeout=CAMPAIGN_VISIBILITY_SECONDS if slow else visibility_timeout_seconds,
-            ReceiveMessageWaitTimeSeconds=10,
-            RedrivePolicy=json.dumps(redrive),
+            {
+                "VisibilityTimeout": CAMPAIGN_VISIBILITY_SECONDS
+                if slow
+                else visibility_timeout_seconds,
+                "ReceiveMessageWaitTimeSeconds": 10,
+                "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5}),
+            },
         )
 
 
-def emulator(data: Path, region: str, bucket: str, visibility_timeout_seconds: int) -> Emulator:
+def emulator(
+    data: Path,
+    region: str,
+    bucket: str,
+    visibility_timeout_seconds: int,
+    other_sqs: Ministack | None = None,
+) -> Emulator:
     """The whole application, its queues and its bucket made."""
     mend()
     # moto lists its own directory at every request to find the backend.
     modules = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
-    queues: SQSBackend = sqs_backends[ACCOUNT][region]
-    create_queues(queues, visibility_timeout_seconds)
+    wanted = queues_to_make(region, visibility_timeout_seconds)
+    if other_sqs is None:
+        queues: SQSBackend = sqs_backends[ACCOUNT][region]
+        for name, attributes in wanted:
+            queues.create_queue(name, **attributes)
+    else:
+        client = other_sqs.client()
+        for name, attributes in wanted:
+            texts = {key: str(value) for key, value in attributes.items()}
+            client.create_queue(QueueName=name, Attributes=cast("Any", texts))
     store: S3Backend = s3_backends[ACCOUNT]["aws"]
     objects = ObjectsOnDisk(store, data)
     objects.load(region)
     if bucket not in store.buckets:
         store.create_bucket(bucket, region)
-    return Emulator(DomainDispatcherApplication(create_backend_app), objects)
+    moto = DomainDispatcherApplication(create_backend_app)
+    return Emulator(moto, objects, other_sqs or moto)
 
 
 @click.command()
@@ -174,13 +198,36 @@ def emulator(data: Path, region: str, bucket: str, visibility_timeout_seconds: i
 @click.option("--region", default="us-east-1", show_default=True)
 @click.option("--bucket", default="huntaze-uploads", show_default=True)
 @click.option("--visibility-timeout", type=int, default=120, show_default=True, help="seconds")
+@click.option(
+    "--sqs",
+    type=click.Choice(["moto", "ministack"]),
+    default="moto",
+    envvar="SQS_EMULATOR",
+    show_default=True,
+    show_envvar=True,
+    help="whose queues",
+)
 def main(
-    *, host: str, port: int, data: Path, region: str, bucket: str, visibility_timeout: int
+    *,
+    host: str,
+    port: int,
+    data: Path,
+    region: str,
+    bucket: str,
+    visibility_timeout: int,
+    sqs: str,
 ) -> None:
     """Serve the emulator until it is told to end."""
-    application = emulator(data, region, bucket, visibility_timeout)
-    # Everything worth keeping is on disk already; a graceful end would wait for long polls.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    other_sqs = Ministack(data, region) if sqs == "ministack" else None
+
+    def end(*_: object) -> None:
+        # Everything worth keeping is on disk already; a graceful end would wait for long polls.
+        if other_sqs is not None:
+            other_sqs.stop()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    application = emulator(data, region, bucket, visibility_timeout, other_sqs)
     for talkative in ("waitress.queue", "werkzeug"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
     serve: Callable[..., None] = waitress.serve
