@@ -66,6 +66,9 @@ PARAMETERS: Json = {
         "LOG_LEVEL", "INFO", AllowedValues=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     ),
     "LogDays": {"Type": "Number", "Default": 30, "Description": "How long logs are kept"},
+    "TracesEndpoint": parameter(
+        "OTEL_EXPORTER_OTLP_ENDPOINT, a collector that the tasks reach; empty traces nothing", ""
+    ),
     "AlarmEmail": parameter("Who is told of alarms; empty: nobody", ""),
 }
 

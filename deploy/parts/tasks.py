@@ -125,6 +125,7 @@ def container(process: str, command: str, metrics_port: int | None) -> Json:
         "ONLYFANS_CRM_ENABLED": ref("OnlyFansCrmEnabled"),
         "RATE_LIMIT_PER_MINUTE": ref("RateLimitPerMinute"),
         "LOG_LEVEL": ref("LogLevel"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": ref("TracesEndpoint"),
         "BUILD": ref("Build"),
     }
     if process == "web":

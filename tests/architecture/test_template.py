@@ -146,6 +146,14 @@ def test_the_owners_names_are_the_defaults() -> None:
     assert not [word for word in digits if len(word) == 12], "an account number"
 
 
+def test_every_process_traces_to_the_collector_that_is_named_and_to_none_by_default() -> None:
+    assert TEMPLATE["Parameters"]["TracesEndpoint"]["Default"] == ""
+    for task in of("ECS::TaskDefinition").values():
+        for one in task["ContainerDefinitions"]:
+            plain = {setting["Name"]: setting["Value"] for setting in one["Environment"]}
+            assert plain["OTEL_EXPORTER_OTLP_ENDPOINT"] == {"Ref": "TracesEndpoint"}
+
+
 ALARMS = {
     f"{rule.name.title().replace('_', '')}Alarm": (rule.threshold, rule.severity) for rule in RULES
 }
