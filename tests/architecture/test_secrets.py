@@ -70,7 +70,7 @@ def test_no_secret_lies_in_the_repository() -> None:
     [
         "AWS_ACCESS_KEY_ID=AKIA" + "Z7QX2LMN4PRS6TUV",
         "-----BEGIN RSA " + "PRIVATE KEY-----",
-        "https://huntaze:Tr0ub4dor@" + "db.example/huntaze",
+        "https://huntaze:" + "Tr0ub4dor@db.example/huntaze",
         'key = "' + "q7Rk2ZxV9mTb4WcY" + '8LpD3sHg6NfJ1eQa"',
     ],
     ids=["access key", "private key", "address with a password", "many random letters"],

@@ -310,9 +310,7 @@ def test_a_snippet_joins_what_is_written(crm: Crm, inbox: Inbox, window: Window)
     assert crm.sql("SELECT snippet_id FROM messages")[0].snippet_id == snippet
 
 
-def test_a_snippet_deleted_meanwhile_stops_nothing(
-    crm: Crm, inbox: Inbox, window: Window
-) -> None:
+def test_a_snippet_deleted_meanwhile_stops_nothing(crm: Crm, inbox: Inbox, window: Window) -> None:
     path = f"{PLACE}/{inbox.conversation()}"
     body = {"title": "Greeting", "shortcut": "hi", "text": "Good to see you!"}
     snippet = str(crm.post("/api/snippets", body).json["snippet"]["id"])
