@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
+MINUTES ?= 10
 UV_VERSION := 0.13.9
 OWN_UV := .tools/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
@@ -12,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit bench screenshots lock python
+.PHONY: help run test lint audit bench drill screenshots lock python
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +35,9 @@ audit: $(VENV)/.ready ## known holes in the locked packages; asks the package in
 
 bench: $(VENV)/.ready ## measure pacing, cost and recovery
 	@$(BIN)/python -m bench
+
+drill: $(VENV)/.ready ## let everything fail under load; MINUTES=3 SEED=7 for a certain one
+	@PYTHONPATH=.:tests:tests/e2e $(BIN)/python -m drill --minutes $(MINUTES) $(SEED:%=--seed %)
 
 screenshots: $(VENV)/.ready ## pictures of the pages in docs/screenshots; needs chromium
 	@PYTHONPATH=.:tests/e2e:tests/browser $(BIN)/python tests/browser/screenshots.py

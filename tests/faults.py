@@ -8,7 +8,9 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self
@@ -19,20 +21,27 @@ ANSWER = (
 )
 
 
-class FaultProxy:
-    """Forwards TCP. While `refusing`, each new connection is reset.
+def unheard(_data: bytes) -> None:
+    """The default of `hear`."""
 
-    `answers` holds (action, status) pairs: the first one waits for an SQS request for its action
+
+class FaultProxy:
+    """Forwards TCP. While `refusing`, each new connection is reset; while `holding`, what comes
+    waits, as behind a lost route that is found again; every piece is late by `delay` seconds.
+
+    `hear` is given what clients say, when it arrives here. `answers` holds (action, status) pairs: the first one waits for an SQS request for its action
     ("" is any) and answers it with the status. `seen` counts requests by action.
     """
 
-    def __init__(self, target_port: int) -> None:
-        self._target = ("127.0.0.1", target_port)
+    def __init__(self, target_port: int, hear: Callable[[bytes], None] = unheard) -> None:
+        self._hear = hear
+        self.target_port = target_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._dead: set[socket.socket] = set()
-        self.refusing = False
+        self.refusing = self.holding = False
+        self.delay = 0.0
         self.answers: deque[tuple[str, int]] = deque()
         self.seen: Counter[str] = Counter()
         self.port: int = self._listener.getsockname()[1]
@@ -67,7 +76,8 @@ class FaultProxy:
 
     def mend(self) -> None:
         """No more faults, and nothing seen so far. What is dead stays so."""
-        self.refusing = False
+        self.refusing = self.holding = False
+        self.delay = 0.0
         self.answers.clear()
         self.seen.clear()
 
@@ -90,11 +100,20 @@ class FaultProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError, ValueError), closing(client):
-            server = socket.create_connection(self._target)
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target_port))
+            except OSError:
+                abort(client)
+                return
+            pair = (client, server)
             with self._lock:
-                self._pairs.append((client, server))
-            with closing(server):
-                self._forward(client, server)
+                self._pairs.append(pair)
+            try:
+                with closing(server):
+                    self._forward(client, server)
+            finally:
+                with self._lock, suppress(ValueError):
+                    self._pairs.remove(pair)
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         while True:
@@ -105,9 +124,17 @@ class FaultProxy:
                 return
             for one in readable:
                 data = one.recv(65_536)
+                if one is client:
+                    self._hear(data)
+                self._linger()
                 if not data or (one is client and self._answered(data, client)):
                     return
                 (server if one is client else client).sendall(data)
+
+    def _linger(self) -> None:
+        time.sleep(self.delay)
+        while self.holding:
+            time.sleep(0.02)
 
     def _answered(self, data: bytes, client: socket.socket) -> bool:
         """Count a request and answer it if its turn has come."""

@@ -1,0 +1,19 @@
+"""A short drill: everything may fail at once, and nothing is lost, doubled, too fast or stuck."""
+
+from pathlib import Path
+
+import pytest
+from drill.run import drill
+from drill.verdict import table
+
+pytestmark = pytest.mark.fault
+
+
+@pytest.mark.timeout(900)
+def test_a_minute_in_which_everything_fails_loses_doubles_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    report = drill(tmp_path, seed=1, minutes=1, say=print)
+
+    assert report.verdict.is_good, f"{report.verdict.findings}\n{report.tails}"
+    print(table(report.verdict, report.counts))
