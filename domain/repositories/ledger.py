@@ -21,12 +21,13 @@ class LedgerCall:
 
 @dataclass(frozen=True)
 class SentMessage:
-    """A message that counts as sent, with what the platform should show of it."""
+    """A message that counts as sent, with what the platform should show of it. Its first call,
+    which may be the one that the platform took, came after `queued_at`."""
 
     public_id: PublicId
     claim: Claim
     platform_message_id: str | None
-    sent_at: datetime
+    queued_at: datetime
 
 
 class LedgerRepository(Protocol):

@@ -115,7 +115,7 @@ class AuditService:
             claim.account_id,
             claim.access_key,
             claim.platform_user_id,
-            newer_than=min(one.sent_at for one in sent) - MATCH_SLACK,
+            newer_than=min(one.queued_at for one in sent) - MATCH_SLACK,
             deadline=READ_DEADLINE,
         )
         shown = {one.id for one in chat if one.from_us}

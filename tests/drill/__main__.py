@@ -26,7 +26,6 @@ def main() -> int:
     for name, found in report.verdict.findings.items():
         for one in found[:20]:
             say(f"{name}: {one}")
-    print(report.tails)
     print(f"drill, seed {seed}, {asked.minutes:g} minutes")
     print(table(report.verdict, report.counts))
     return int(not report.verdict.is_good)

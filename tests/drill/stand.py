@@ -26,6 +26,7 @@ SETTINGS = FAST | {
     "SYNC_EVERY_SECONDS": "20",
     "ONLYFANS_API_KEY": "drill",
     "ONLYFANS_WEBHOOK_SECRET": SECRET,
+    "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
 }

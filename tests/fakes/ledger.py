@@ -78,10 +78,9 @@ class FakeLedgerRepository:
                 one.public_id,
                 claim_of(self._session.rows, one, one.attempt_no),
                 one.platform_message_id,
-                one.sent_at,
+                one.queued_at,
             )
             for one in sorted(found, key=lambda one: (one.connection_id, one.fan_id, one.id))
-            if one.sent_at
         ]
 
     def _sent(self, since: datetime) -> list[Message]:

@@ -6,8 +6,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.connections import ConnectionId
+from domain.messages import Outcome, State
+from domain.ports import SendAnswer
 from domain.repositories import LedgerCall
-from domain.services.audit import over_limit, percentiles
+from domain.services.audit import AuditService, PlatformCheck, over_limit, percentiles
+from tests.fakes.platform import Turn
+from tests.sending import START as BEGIN
+from tests.sending import Desk
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 INTERVAL = 6030.0
@@ -65,3 +70,23 @@ def test_percentiles_of_nothing_are_nothing() -> None:
     assert percentiles([]) is None
     assert percentiles([1.0]) == (1.0, 1.0, 1.0)
     assert percentiles([float(n) for n in range(101)]) == (50.0, 95.0, 100.0)
+
+
+def test_what_the_platform_took_long_before_it_said_so_is_not_missing() -> None:
+    desk = Desk()
+    desk.platform.script(Turn(SendAnswer(Outcome.UNCLEAR), delivers=True))
+    sent = desk.send()
+    desk.run(8)
+    assert desk.message(sent).state is State.UNKNOWN
+    desk.wait(60)
+    # The chat is read while the call is still on its way.
+    arrived, desk.platform._chats = desk.platform._chats, {}
+    desk.healing.settle()
+    desk.platform._chats = arrived
+    desk.healing.heal()
+    desk.run(20)
+    assert desk.message(sent).state is State.SENT
+
+    found = AuditService(desk.data.open, desk.platform, desk.rules).audit(BEGIN, ask_platform=True)
+
+    assert found.platform == PlatformCheck(missing=[], surplus=0, unread_chats=0)

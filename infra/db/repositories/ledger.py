@@ -105,10 +105,10 @@ class SqlLedgerRepository:
             .execution_options(yield_per=1000)
         )
         for message, connection, fan in rows:
-            assert message.sent_at is not None
+            assert message.queued_at is not None
             yield SentMessage(
                 public_id=PublicId(message.public_id),
                 claim=claim_of(message, connection, fan, self._cipher),
                 platform_message_id=message.platform_message_id,
-                sent_at=message.sent_at,
+                queued_at=message.queued_at,
             )
