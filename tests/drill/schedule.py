@@ -38,8 +38,10 @@ ACTIONS = {
         "slow",
     ),
 }
-FIRST_AT = 3.0
-PAUSES = (1.0, 7.0)
+FIRST_AT = 8.0
+PAUSES = (1.0, 6.0)
+# Now and then all is quiet for long enough that a promise can be kept.
+QUIET_SHARE, QUIET = 0.08, 20.0
 # From a hiccup to longer than every lease of the fast settings.
 LENGTHS = (0.5, 9.0)
 # A part rests so long between two disturbances of its own.
@@ -83,4 +85,6 @@ def schedule(seed: int, minutes: float) -> Sequence[Disturbance]:
         if one.end < end:
             found.append(one)
         at += dice.uniform(*PAUSES)
+        if dice.random() < QUIET_SHARE:
+            at = max([at, *(one.end for one in found)]) + QUIET
     return sorted(found, key=lambda one: one.at)

@@ -7,13 +7,15 @@ from drill.run import drill
 from drill.verdict import table
 
 pytestmark = pytest.mark.fault
+# One whose minute touches most parts: PostgreSQL, Redis and a sending worker are killed.
+SEED = 2578
 
 
 @pytest.mark.timeout(900)
 def test_a_minute_in_which_everything_fails_loses_doubles_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    report = drill(tmp_path, seed=1, minutes=1, say=print)
+    report = drill(tmp_path, seed=SEED, minutes=1, say=print)
 
     assert report.verdict.is_good, f"{report.verdict.findings}\n{report.tails}"
     print(table(report.verdict, report.counts))
