@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from threading import Event
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -16,7 +17,7 @@ from system import Account
 from drill.operator import Operator
 from drill.stand import Stand
 
-SENDERS = 3
+SENDERS = 5
 # An answer that did not come is asked for again, as often as a patient program would.
 TRIES = 12
 HEADER = ("Username", "Display Name", "Email", "Subscription Tier", "Total Spent", "Last Seen")
@@ -50,7 +51,7 @@ class Caller:
     def rest(self, least: float, most: float) -> None:
         self.over.wait(self.dice.uniform(least, most))
 
-    def request(self, method: str, path: str, **more: object) -> httpx2.Response | None:
+    def request(self, method: str, path: str, **more: Any) -> httpx2.Response | None:
         """None when nobody knows what became of it."""
         try:
             answer = self._http.request(method, path, **more)
@@ -58,10 +59,10 @@ class Caller:
             return None
         return None if answer.status_code >= 500 else answer
 
-    def insist(self, told: Told, path: str, id_name: str, **more: object) -> str | None:
+    def insist(self, told: Told, path: str, id_name: str, **more: Any) -> str | None:
         """Ask with one key until the answer is clear, seldom giving up before, sometimes asking
         once more after."""
-        headers = {"Idempotency-Key": uuid4().hex, **dict(more.pop("headers", {}))}
+        headers = {"Idempotency-Key": uuid4().hex, **more.pop("headers", {})}
         for _ in range(TRIES):
             told.asked += 1
             answer = self.request("POST", path, headers=headers, **more)
@@ -80,11 +81,17 @@ class Caller:
         return next(iter(told.ids), None)
 
 
+Work = Callable[[Caller, str], None]
+
+
 class Load:
     """All callers; `told` is what they know at the end."""
 
-    def __init__(self, stand: Stand, accounts: Sequence[Account], seed: int) -> None:
+    def __init__(
+        self, stand: Stand, accounts: Sequence[Account], seed: int, operator: Operator
+    ) -> None:
         self._stand, self._accounts, self._seed = stand, accounts, seed
+        self._operator = operator
         self._token = stand.login()
         self._over = Event()
         self._threads = ThreadPoolExecutor(SENDERS + 4)
@@ -92,7 +99,7 @@ class Load:
         self.told: list[Told] = []
 
     def start(self) -> None:
-        works = [self._send, *[self._send] * (SENDERS - 1)]
+        works: list[Work] = [self._send] * SENDERS
         works += [self._campaign, self._import, self._be_fans, self._operate]
         for number, work in enumerate(works):
             caller = Caller(
@@ -110,7 +117,7 @@ class Load:
         for one in self._running:
             one.result()
 
-    def _forever(self, work: Callable[[Caller, str], None], caller: Caller, number: int) -> None:
+    def _forever(self, work: Work, caller: Caller, number: int) -> None:
         turn = 0
         while not self._over.is_set():
             turn += 1
@@ -178,7 +185,7 @@ class Load:
 
     def _operate(self, caller: Caller, _name: str) -> None:
         caller.rest(2, 4)
-        Operator(self._stand, self._accounts).resume_accounts()
+        self._operator.resume_accounts()
 
 
 def file_of(told: Told) -> bytes:

@@ -49,7 +49,8 @@ def drill(directory: Path, seed: int, minutes: float, say: Callable[[str], None]
         say(str(one))
     with standing(directory) as stand:
         accounts = [stand.account(fans=FANS, rate=rate) for rate in RATES]
-        load = Load(stand, accounts, seed)
+        operator = Operator(stand, accounts)
+        load = Load(stand, accounts, seed, operator)
         trouble = Trouble(stand, accounts, Random(seed), say)
         end = time.monotonic() + minutes * 60
         say("it begins")
@@ -60,7 +61,6 @@ def drill(directory: Path, seed: int, minutes: float, say: Callable[[str], None]
         finally:
             load.stop()
         say("all faults are lifted")
-        operator = Operator(stand, accounts)
         began = time.monotonic()
         left = operator.drain(lambda: unheard(stand, accounts), say)
         say(f"drained in {time.monotonic() - began:.0f} s")
