@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from threading import Event
 from typing import Any
@@ -47,6 +48,9 @@ class Caller:
             trust_env=False,
         )
         self.dice, self.over = dice, over
+
+    def close(self) -> None:
+        self._http.close()
 
     def rest(self, least: float, most: float) -> None:
         self.over.wait(self.dice.uniform(least, most))
@@ -118,10 +122,11 @@ class Load:
             one.result()
 
     def _forever(self, work: Work, caller: Caller, number: int) -> None:
-        turn = 0
-        while not self._over.is_set():
-            turn += 1
-            work(caller, f"{number}-{turn}")
+        with closing(caller):
+            for turn in count(1):
+                if self._over.is_set():
+                    return
+                work(caller, f"{number}-{turn}")
 
     def _asked(self, kind: str, name: str, size: int = 1) -> Told:
         told = Told(kind, name, size)
