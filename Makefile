@@ -37,7 +37,8 @@ bench: $(VENV)/.ready ## measure pacing, cost and recovery
 	@$(BIN)/python -m bench
 
 drill: $(VENV)/.ready ## let everything fail under load; MINUTES=3 SEED=7 for a certain one
-	@PYTHONPATH=.:tests:tests/e2e $(BIN)/python -m drill --minutes $(MINUTES) $(SEED:%=--seed %)
+	@PYTHONPATH=.:tests:tests/e2e $(BIN)/python -m drill --minutes $(MINUTES) \
+	    $(SEED:%=--seed %) $(KEEP:%=--keep %)
 
 screenshots: $(VENV)/.ready ## pictures of the pages in docs/screenshots; needs chromium
 	@PYTHONPATH=.:tests/e2e:tests/browser $(BIN)/python tests/browser/screenshots.py
