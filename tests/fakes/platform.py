@@ -50,6 +50,10 @@ class FakePlatform:
             answer = SendAnswer(turn) if isinstance(turn, Outcome) else turn
             self._turns.append(answer if isinstance(answer, Turn) else Turn(answer))
 
+    def unscript(self) -> None:
+        """What was scripted and has not happened does not."""
+        self._turns.clear()
+
     def hear(self, account_id: str, platform_user_id: str, text: str) -> PlatformMessage:
         """The fan writes."""
         with self._lock:
