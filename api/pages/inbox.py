@@ -40,8 +40,9 @@ from domain.threads import Bubble, MessageFilter
 inbox = Pages("inbox")
 
 PLACE = "/messages/onlyfans"
-# A list grows by this much; beyond the most, dates lead further back.
-ROWS, ROWS_MOST = 40, 400
+# A part of the list grows by this much up to the most, and the next part follows; whoever writes
+# anew comes on top of what a part has then, up to what it may hold at all.
+ROWS, ROWS_MOST, ROWS_HELD = 40, 400, 800
 # Of a thread: what is shown at first and asked for again, and what an open page may grow to.
 NEWEST, OLDER, OPEN_MOST = 50, 50, 300
 FOUND, SNIPPETS = 8, 50
@@ -150,7 +151,8 @@ def show_thread(conversation_id: int) -> Response:
 
 @inbox.get(f"{PLACE}/list")
 def rows() -> Response:
-    """The list, which refreshes itself and grows as a whole: so nothing is shown twice or lost."""
+    """A part of the list, which refreshes itself and grows as a whole, down to a fixed end where
+    another part follows: so nothing is shown twice or lost."""
     return live("inbox/rows.html", **_list())
 
 
@@ -216,25 +218,36 @@ def compose(conversation_id: int) -> Response:
 
 
 def _list() -> dict[str, Any]:
-    wanted = asked()
-    shown = request.args.get("rows", "")
-    limit = min(ROWS_MOST, max(ROWS, number_of(shown) or ROWS))
-    here = request.args.get("here", "")
-    problem = None
+    wanted, problem = asked(), None
+    start, end = request.args.get("after") or None, request.args.get("until") or None
+    limit = min(ROWS_MOST, max(ROWS, number_of(request.args.get("rows", "")) or ROWS))
     try:
         found = services().conversations.list_conversations(
-            caller(), wanted.filter, limit, None, now(), view=wanted.given.get("view")
+            caller(),
+            wanted.filter,
+            ROWS_HELD if end else limit,
+            start,
+            now(),
+            view=wanted.given.get("view"),
+            until=end,
         )
     except (Invalid, NotFound) as refusal:
         found, problem = Page([], 0, is_capped=False, next_cursor=None), refusal.message
+    here = number_of(request.args.get("here", ""))
+    kept = {"here": here or 0} | ({"after": start} if start else {})
+    is_full = end is None and limit == ROWS_MOST and found.next_cursor is not None
+    extent = {"until": end or found.next_cursor} if end or is_full else {"rows": limit}
     return {
         "asked": wanted,
         "list_problem": problem,
         "list": found,
-        "rows": limit,
-        "next_rows": min(limit + ROWS, ROWS_MOST) if found.next_cursor else None,
-        "is_full": limit == ROWS_MOST,
-        "here": number_of(here),
+        "here": here,
+        "start": start,
+        "refreshed": kept | extent,
+        "is_cut": end is not None and found.next_cursor is not None,
+        # What follows: more of this part, or the part behind it.
+        "grown": None if end or is_full or not found.next_cursor else kept | {"rows": limit + ROWS},
+        "followed": {"after": found.next_cursor, "here": here or 0} if is_full else None,
     }
 
 

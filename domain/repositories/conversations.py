@@ -39,9 +39,11 @@ class ConversationRepository(Protocol):
         limit: int,
         cursor: str | None,
         now: datetime,
+        *,
+        until: str | None = None,
     ) -> Page[Conversation]:
-        """The one with the newest message first; raises Invalid for a cursor that is none of
-        ours."""
+        """The one with the newest message first; `until` is the cursor behind the last that is
+        wanted. Raises Invalid for a cursor that is none of ours."""
         ...
 
     def count(self, owner_id: OwnerId, asked: ConversationFilter, up_to: int, now: datetime) -> int:

@@ -52,13 +52,17 @@ class ConversationService:
         now: datetime,
         *,
         view: str | None = None,
+        until: str | None = None,
     ) -> Page[Conversation]:
         """The one with the newest message first. `view` is a saved view's id or the name of a
-        built-in one; what is asked beside it wins. Raises NotFound and Invalid."""
+        built-in one; what is asked beside it wins. `until` is a cursor too: the list ends there.
+        Raises NotFound and Invalid."""
         caller.require(Permission.READ)
         with self._open() as work:
             chosen = asked if view is None else asked.over(self._view(work, caller.owner_id, view))
-            return work.conversations.page(caller.owner_id, chosen.checked(), limit, cursor, now)
+            return work.conversations.page(
+                caller.owner_id, chosen.checked(), limit, cursor, now, until=until
+            )
 
     @staticmethod
     def _view(work: UnitOfWork, owner_id: OwnerId, view: str) -> ConversationFilter:

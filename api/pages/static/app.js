@@ -228,6 +228,15 @@ document.addEventListener("click", ({ target }) => {
   const box = target.closest("[data-to-end]") && document.querySelector("[data-upwards]");
   if (box) box.scrollTop = box.scrollHeight;
 });
+// What has moved to an earlier part of a list goes from the later one, which hears of it later.
+function eachItemOnce() {
+  const seen = new Set();
+  for (const item of document.querySelectorAll("[data-list] a[data-item][id]")) {
+    if (seen.has(item.id)) item.closest("li").remove();
+    seen.add(item.id);
+  }
+}
+document.addEventListener("htmx:afterSwap", eachItemOnce);
 function settle(root) {
   restoreDrafts(root);
   for (const box of root.querySelectorAll("[data-upwards]:not([data-settled])")) {

@@ -21,6 +21,7 @@ from infra.db.tables import ConversationRow, FanRow, MessageRow
 TRIGRAM = 3
 Hits = Select[int, datetime | None]
 NEWEST_FIRST = (ConversationRow.last_message_at.desc(), ConversationRow.id.desc())
+row_place = tuple_(ConversationRow.last_message_at, ConversationRow.id)
 # How many conversations a walk looks at, each with its fan: some tens of milliseconds.
 WALK, NAME_WALK = 10_000, 5_000
 # A plan for all values would suit no filter. Pages are in memory or on flash: an index may be
@@ -40,10 +41,16 @@ def plan_for_these_values(session: Session) -> None:
 
 
 class ConversationSearch:
-    """One owner's conversations that fit one filter."""
+    """One owner's conversations that fit one filter, down to a place in the list where one is
+    given."""
 
     def __init__(
-        self, session: Session, owner_id: OwnerId, asked: ConversationFilter, now: datetime
+        self,
+        session: Session,
+        owner_id: OwnerId,
+        asked: ConversationFilter,
+        now: datetime,
+        ends_at: Sequence[Any] | None = None,
     ) -> None:
         plan_for_these_values(session)
         self._session = session
@@ -56,6 +63,8 @@ class ConversationSearch:
             ConversationRow.last_message_at.is_not(None),
             *own_conditions(owner_id, asked),
         )
+        if ends_at is not None:
+            self._owned = self._owned.where(row_place >= tuple_(*ends_at))
         self._hits = self._owned.join(FanRow, FanRow.id == ConversationRow.fan_id).where(
             FanRow.deleted_at.is_(None), *self._fans
         )
@@ -138,8 +147,7 @@ class ConversationSearch:
 
 def behind(hits: Hits, last: Sequence[Any] | None) -> Hits:
     """Those after a place in the list."""
-    key = tuple_(ConversationRow.last_message_at, ConversationRow.id)
-    return hits if last is None else hits.where(key < tuple_(*last))
+    return hits if last is None else hits.where(row_place < tuple_(*last))
 
 
 def own_conditions(owner_id: OwnerId, asked: ConversationFilter) -> list[Any]:

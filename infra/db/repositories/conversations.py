@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -105,6 +106,10 @@ TO_TELL = text(
 )
 
 
+def _place(cursor: str) -> list[Any]:
+    return read_cursor(cursor, "conversations", instant, whole, whole, whole)
+
+
 class SqlConversationRepository:
     """ConversationRepository on PostgreSQL."""
 
@@ -121,14 +126,16 @@ class SqlConversationRepository:
         limit: int,
         cursor: str | None,
         now: datetime,
+        *,
+        until: str | None = None,
     ) -> Page[Conversation]:
-        search = ConversationSearch(self._session, owner_id, asked, now)
+        ends_at = None if until is None else _place(until)[:2]
+        search = ConversationSearch(self._session, owner_id, asked, now, ends_at)
         if cursor is None:
             total, most, found = search.first(limit + 1)
         else:
             # The total is told as it was on the first page: counting again would cost as much.
-            kinds = (instant, whole, whole, whole)
-            *last, total, most = read_cursor(cursor, "conversations", *kinds)
+            *last, total, most = _place(cursor)
             found = search.behind(last, limit + 1, are_many=total > most)
         page = self.of(found[:limit])
         more = len(found) > limit

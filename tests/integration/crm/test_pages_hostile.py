@@ -20,7 +20,7 @@ TALK, IMPORT, CAMPAIGN = (
 )
 PAGES: dict[str, tuple[str, ...]] = {
     "/messages/onlyfans": ("rows", "here", "q", "platform", "from", "to", "spent", "tag", "view"),
-    "/messages/onlyfans/list": ("rows", "here", "seen", "view", "q", "from"),
+    "/messages/onlyfans/list": ("rows", "here", "seen", "view", "q", "from", "after", "until"),
     TALK: ("around", "snippet", "rows"),
     f"{TALK}/newest": ("anchor", "seen"),
     f"{TALK}/older": ("cursor", "anchor"),

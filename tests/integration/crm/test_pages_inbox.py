@@ -241,6 +241,66 @@ def test_an_unproven_message_asks_a_person(crm: Crm, inbox: Inbox, window: Windo
     assert crm.sql("SELECT state FROM messages")[0].state == "sent"
 
 
+def crowd(crm: Crm, count: int) -> None:
+    """That many fans whose last words came in the same minute."""
+    crm.load(
+        """
+        INSERT INTO fans (user_id, name, handle, connection_id, platform_user_id)
+        SELECT :owner, 'Fan ' || n, '@crowd' || n, :connection, 'crowd' || n
+        FROM generate_series(1, :count) n;
+        INSERT INTO conversations (user_id, fan_id, connection_id, last_message_at, is_direct)
+        SELECT :owner, id, :connection, now() - interval '1 hour', true FROM fans
+        WHERE handle LIKE '@crowd%'
+        """,
+        owner=crm.owner,
+        connection=crm.connection,
+        count=count,
+    )
+
+
+def address_of(text: str, mark: str) -> str | None:
+    """Where the element with this mark asks."""
+    found = re.search(mark + r'[^>]* hx-get="([^"]+)"', text)
+    return html.unescape(found[1]) if found else None
+
+
+def test_every_conversation_is_reached_and_none_twice(
+    crm: Crm, inbox: Inbox, window: Window
+) -> None:
+    crowd(crm, 950)
+    parts = [window.get(PLACE).text]
+    while address := address_of(parts[-1], "sentinel"):
+        text = window.get(address, headers=PART).text
+        if "hx-target" in parts[-1].partition('class="sentinel"')[2].partition(">")[0]:
+            parts[-1] = text  # A part that has grown takes its own place.
+        else:
+            parts.append(text)
+    shown = [re.findall(r'id="talk-(\d+)"', one) for one in parts]
+    assert [len(one) for one in shown] == [400, 400, 150]
+    everyone = {one for part in shown for one in part}
+    assert len(everyone) == 950
+
+    # Each part goes on refreshing itself, and ends where the next begins whoever writes.
+    polls = [address_of(one, "data-live") or "" for one in parts]
+    for number in (0, 1):  # Without what led on to the next part.
+        polls[number] = address_of(window.get(polls[number], headers=PART).text, "data-live") or ""
+    assert [window.get(one, headers=PART).status_code for one in polls] == [204] * 3
+    inbox.message(int(shown[1][7]), "I am back", created_at=datetime.now(UTC))
+    again = [window.get(one, headers=PART).text for one in polls]
+    ids = [re.findall(r'id="talk-(\d+)"', one) for one in again]
+    assert ids[0] == [shown[1][7], *shown[0]]
+    assert ids[1] == [one for one in shown[1] if one != shown[1][7]]
+    assert again[2] == ""
+    assert "sentinel" not in again[0] + again[1]
+    # Without a script each part is a page.
+    follow = re.search(r'href="([^"]+)">More conversations', parts[0])
+    assert follow is not None
+    assert len(names(window.get(html.unescape(follow[1])))) == 40
+    crm.sql("UPDATE conversations SET last_message_at = now()")
+    assert "Many have written meanwhile" in window.get(polls[0], headers=PART).text
+    assert "talk-name" not in window.get(polls[1], headers=PART).text
+
+
 @pytest.mark.parametrize("part", ["list", "newest", "fan"])
 def test_a_refresh_without_news_costs_a_204(
     crm: Crm, inbox: Inbox, window: Window, part: str
