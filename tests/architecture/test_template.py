@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from domain.alarms import RULES
+from domain.telemetry import Standing, Tally
 from infra.bus.routing import MAX_RECEIVES
+from infra.metrics import ERRORS_NAME, data
 from infra.settings import QUEUES, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +191,26 @@ def test_alarms_watch_the_owners_metrics_over_his_times() -> None:
     assert {one["Period"] for one in failures.values()} == {900}
     watched = of("CloudWatch::Alarm")["DeadLettersAlarm"]["Metrics"]
     assert len([one for one in watched if "MetricStat" in one]) == len(QUEUES)
+
+
+def test_what_alarms_watch_is_told_by_these_names_without_a_dimension() -> None:
+    told = {one["MetricName"] for one in data(Tally(), Standing(), {}) if not one["Dimensions"]}
+    told.add(ERRORS_NAME)
+    own = {
+        name
+        for alarm in of("CloudWatch::Alarm")
+        for name, one in measured(alarm).items()
+        if one["Metric"]["Namespace"] == {"Ref": "CloudWatchNamespace"}
+        and "Dimensions" not in one["Metric"]
+    }
+
+    assert own <= told
+    assert own >= {
+        "OnlyFansQueueDepth",
+        "OnlyFansMessagesProcessed",
+        "OnlyFansMessagesFailed",
+        "OnlyFansWorkerErrors",
+    }
 
 
 @pytest.mark.parametrize("process", PROCFILE)

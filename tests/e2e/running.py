@@ -165,12 +165,13 @@ class Running:
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: self.processes().get(name, pid) != pid, f"a new {name}")
 
-    def end(self, name: str) -> None:
+    def end(self, name: str) -> float:
         """SIGTERM one process, as a deployment does, and wait until the supervisor has started it
-        again."""
-        pid = self.processes()[name]
+        again; returns the seconds that took."""
+        pid, began = self.processes()[name], time.monotonic()
         os.kill(pid, signal.SIGTERM)
         eventually(lambda: self.processes().get(name, pid) != pid, f"a new {name}")
+        return time.monotonic() - began
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:

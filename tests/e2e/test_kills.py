@@ -6,20 +6,22 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from running import eventually
+from running import CHECKOUT, eventually
 from system import ACCEPTED, Account, System, over_limit
 
 pytestmark = pytest.mark.fault
 
 PROCESSES = ["web", "pacer", "worker-messages", "redis", "postgres", "aws"]
 # Those of the Procfile that run for good.
-PROCFILE = {
-    line.partition(":")[0]
-    for line in (Path(__file__).parents[2] / "Procfile").read_text().splitlines()
-} - {"release"}
+PROCFILE = {line.partition(":")[0] for line in (CHECKOUT / "Procfile").read_text().splitlines()} - {
+    "release"
+}
+# How long a deployment waits for a process, by its template.
+STOP_SECONDS = int(
+    re.findall(r"StopTimeout: (\d+)", (CHECKOUT / "deploy/huntaze.yaml").read_text())[0]
+)
 DISTURBANCES = 10
 MESSAGES = 300
 
@@ -84,8 +86,7 @@ def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fragile: System)
     assert set(ours) == PROCFILE
     with ThreadPoolExecutor(4) as clients:
         sending = [clients.submit(send, number) for number in range(MESSAGES)]
-        for name in ours:
-            fragile.end(name)
+        took = {name: fragile.end(name) for name in ours}
         ids = [one.result() for one in sending]
     settled(fragile, ids, *ACCEPTED, "failed")
     retry_unavailable(fragile, ids)
@@ -94,7 +95,8 @@ def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fragile: System)
     received = [one["text"] for one in fragile.received()]
     assert sorted(one for one in received if one in set(texts)) == sorted(texts)
     assert fragile.audit()[0] == "0 lost, 0 double, 0 over-limit"
-    # Each ended by itself, with what was in its hands written down.
+    # Each ended by itself and in time, with what was in its hands written down.
+    assert [name for name, seconds in took.items() if seconds > STOP_SECONDS] == []
     ends = re.findall(r"^(\S+)\s+\| .*ended with (\d+)", fragile.log.read_text(), re.MULTILINE)
     assert {name: code for name, code in ends if name in PROCFILE} == dict.fromkeys(PROCFILE, "0")
 

@@ -1,6 +1,7 @@
 """Every migration up, down and up again, on a database of its own; and what the queries lean on."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -42,6 +43,53 @@ def test_each_migration_goes_up_down_and_up_again(empty: Engine) -> None:
 
     assert pending(empty) == []
     assert drift(empty) == []
+
+
+@dataclass(frozen=True)
+class Column:
+    """What code of before relies on when it reads and writes a table."""
+
+    type: str
+    is_nullable: bool
+    has_default: bool
+
+
+def columns(engine: Engine) -> dict[tuple[str, str], Column]:
+    with engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT table_name, column_name, udt_name, is_nullable = 'YES' AS is_nullable,"
+                " column_default IS NOT NULL OR is_identity = 'YES' OR is_generated = 'ALWAYS'"
+                " AS has_default FROM information_schema.columns WHERE table_schema = 'public'"
+            )
+        )
+        return {
+            (row.table_name, row.column_name): Column(
+                row.udt_name, row.is_nullable, row.has_default
+            )
+            for row in found
+        }
+
+
+def test_the_release_before_works_on_with_the_schema_of_the_next(empty: Engine) -> None:
+    """It reads what it knew, where it was, and may leave out what it does not know."""
+    first, *later = revisions()
+    upgrade(empty, first)
+    for revision in later:
+        before = columns(empty)
+        upgrade(empty, revision)
+        after = columns(empty)
+
+        assert before.keys() - after.keys() == set(), f"{revision} takes away"
+        known = {table for table, _ in before}
+        for name, column in after.items():
+            if name in before:
+                old = before[name]
+                assert column.type == old.type, (revision, name)
+                assert column.is_nullable or not old.is_nullable, (revision, name)
+                assert column.has_default or not old.has_default, (revision, name)
+            elif name[0] in known:
+                assert column.is_nullable or column.has_default, (revision, name)
 
 
 def test_all_the_way_down_leaves_nothing(empty: Engine) -> None:
