@@ -43,6 +43,12 @@ def test_every_alarm_has_its_line() -> None:
     assert [rule.name for rule in RULES if rule.name not in drawn] == []
 
 
+def test_every_alarm_has_its_section_of_the_run_book() -> None:
+    book = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    [section] = re.findall(r"^## Alarms\n(.*?)^## ", book, re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^### (\S+)$", section, re.MULTILINE) == [rule.name for rule in RULES]
+
+
 def test_panels_do_not_cover_each_other() -> None:
     places = [panel["gridPos"] for panel in DASHBOARD["panels"]]
     cells = [

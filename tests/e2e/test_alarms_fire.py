@@ -61,6 +61,7 @@ def test_a_hundred_waiting_are_quiet_and_one_more_is_a_warning(system: System) -
     assert told(alarm(system, "queue_depth", 101, token)) == ("warning", True)
 
 
+@pytest.mark.sqs
 def test_ten_dead_letters_are_quiet_and_one_more_is_critical(calm: System) -> None:
     url = calm.environment["SQS_RATE_LIMITER_QUEUE_URL"] + "-dlq"
     with closing(calm.sqs()) as queues:

@@ -52,6 +52,7 @@ def rows(system: System, campaign: dict[str, Any]) -> dict[str, int]:
     return {row["state"]: row["n"] for row in found}
 
 
+@pytest.mark.sqs
 def test_each_recipient_gets_its_text_once_and_the_numbers_are_those_of_the_rows(
     system: System,
 ) -> None:

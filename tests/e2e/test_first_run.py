@@ -4,12 +4,14 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
 from running import PATIENCE, eventually, processes_in
 from system import System
 
 from infra.local.child import free_ports
 
 
+@pytest.mark.sqs
 def test_a_first_message_is_sent_once_with_its_promise_and_the_audit_is_clean(
     system: System,
 ) -> None:
@@ -26,6 +28,7 @@ def test_a_first_message_is_sent_once_with_its_promise_and_the_audit_is_clean(
     assert system.audit()[0] == "0 lost, 0 double, 0 over-limit"
 
 
+@pytest.mark.sqs
 def test_the_doctor_finds_a_running_system_healthy(system: System) -> None:
     done = system.command("doctor")
 

@@ -240,6 +240,7 @@ def test_ten_thousand_lines_are_answered_with_their_summary(owner: Owner) -> Non
     assert owner.stored() == rows_of(good)
 
 
+@pytest.mark.sqs
 def test_the_contracts_example_of_a_hundred_lines(owner: Owner) -> None:
     good = people(0, 95)
     lines = [person.cells() for person in good]

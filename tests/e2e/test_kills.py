@@ -72,6 +72,7 @@ def test_three_hundred_messages_survive_ten_disturbances(
         assert over_limit(mine) == 0
 
 
+@pytest.mark.sqs
 @pytest.mark.timeout(600)
 def test_a_rolling_restart_under_load_loses_and_doubles_nothing(fragile: System) -> None:
     fragile.login()

@@ -11,6 +11,8 @@ from mypy_boto3_sqs import SQSClient
 from running import eventually
 from system import System
 
+pytestmark = pytest.mark.sqs
+
 
 @pytest.fixture
 def sqs(system: System) -> Iterator[SQSClient]:
