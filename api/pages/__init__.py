@@ -7,6 +7,7 @@ from api.pages.analytics import analytics
 from api.pages.assets import assets
 from api.pages.campaigns import campaigns
 from api.pages.connect import connect
+from api.pages.duplicates import duplicates
 from api.pages.fans import fans
 from api.pages.frame import frame
 from api.pages.importing import importing
@@ -25,6 +26,7 @@ AREAS = (
     analytics,
     campaigns,
     fans,
+    duplicates,
     settings,
     connect,
     importing,

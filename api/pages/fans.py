@@ -23,6 +23,7 @@ from api.pages.routes import (
     form_once,
     is_htmx,
     number_of,
+    own_path,
     page,
     zone,
 )
@@ -141,14 +142,24 @@ def _lines(found: Iterator[Fan]) -> Iterator[str]:
 
 @fans.post("/fans/tags")
 def tag() -> Response:
-    """Tag the fans that are ticked."""
-    place = _path(_asked_of(request.form.get("asked", "")))
+    """Tag the fans that are ticked, or every fan that the filters find."""
+    asked = _asked_of(request.form.get("asked", ""))
+    place = _path(asked)
     ids = [FanId(one) for text in request.form.getlist("fan") if (one := number_of(text))]
-    if not ids:
+    # A segment is no filter that fans could be changed by.
+    every = "every" in request.form and "segment" not in asked
+    if not ids and not every:
         return back(place, Flash("Nothing was changed: choose fans first.", "bad"))
     add, remove = _words(request.form.get("add", "")), _words(request.form.get("remove", ""))
     try:
-        done = services().fans.tag(caller(), ids, None, add=add, remove=remove, once=form_once())
+        done = services().fans.tag(
+            caller(),
+            None if every else ids,
+            _sought(asked) if every else None,
+            add=add,
+            remove=remove,
+            once=form_once(),
+        )
     except Invalid as refusal:
         return back(place, _refused(refusal))
     return back(place, f"{done.changed} of {done.matched} fans changed.")
@@ -292,14 +303,15 @@ def change(fan_id: int) -> Response:
 @fans.post("/fans/<int:fan_id>/merge")
 def merge(fan_id: int) -> Response:
     other = number_of(request.form.get("other", "").strip().removeprefix("fan_"))
+    place = own_path(request.form.get("next"), f"/fans/{fan_id}")
     services().fans.get(caller(), FanId(fan_id))
     if other is None:
-        return back(f"/fans/{fan_id}", Flash("Nothing was changed: use the fan's number.", "bad"))
+        return back(place, Flash("Nothing was changed: use the fan's number.", "bad"))
     try:
         services().merges.merge(caller(), FanId(fan_id), FanId(other), now(), form_once())
     except (Invalid, Conflict, NotFound) as refusal:
-        return back(f"/fans/{fan_id}", _refused(refusal))
-    return back(f"/fans/{fan_id}", "They are one fan now. It can be undone for 30 days.")
+        return back(place, _refused(refusal))
+    return back(place, "They are one fan now. It can be undone for 30 days.")
 
 
 @fans.post("/fans/merges/<int:merge_id>/undo")

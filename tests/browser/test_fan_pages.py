@@ -49,12 +49,12 @@ def test_chosen_fans_are_tagged_and_kept_as_a_segment(browsing: Browsing) -> Non
     for number in range(2):
         add(browsing, f"Tagged {number}", notes="x")
     page = browsing.go("/fans?q=Tagged")
-    page.get_by_text("Tag chosen fans").click()
+    page.get_by_text("Tag fans").click()
     page.get_by_role("button", name="Change tags").click()
     expect(page.locator(".flash.bad")).to_contain_text("choose fans first")
     for number in range(2):
         page.get_by_label(f"Choose Tagged {number}").check()
-    page.get_by_text("Tag chosen fans").click()
+    page.get_by_text("Tag fans").click()
     page.fill("#bulk-add", "together")
     page.get_by_role("button", name="Change tags").click()
     expect(page.locator(".flash.good")).to_have_text("2 of 2 fans changed.")

@@ -309,3 +309,75 @@ def test_a_segment_is_kept_used_and_forgotten(crm: Crm, browser: FlaskClient) ->
     segment = made.location.rsplit("=", 1)[1]
     assert browser.post(f"/fans/segments/{segment}/delete", data=data).location == "/fans"
     assert browser.get(made.location).status_code == 404
+
+
+def test_duplicates_are_found_made_one_and_parted(crm: Crm, browser: FlaskClient) -> None:
+    twice = [add(browser, one, name=MARKUP, email="a@example.com") for one in ("ann_1", "bob_2")]
+    apart = [
+        crm.fan("Known", handle=f"@k.{mark}", platform_user_id=f"k{mark}", email="k@example.com")
+        for mark in (1, 2)
+    ]
+    crm.foreign_fan("Foreign")
+    assert "/fans/duplicates" in browser.get("/fans").text
+    shown = browser.get("/fans/duplicates")
+    assert shown.text.count("They share the same email") == 2
+    assert "knows them as two people" in shown.text
+    assert MARKUP not in shown.text
+    assert "Foreign" not in shown.text
+    # Either of the two may be kept, and none of those who are two people.
+    forms = re.findall(r'action="/fans/(\d+)/merge"', shown.text)
+    assert [int(one) for one in forms] == [*twice]
+    assert not set(map(str, apart)) & set(forms)
+
+    key = re.search(r'name="key" value="([0-9a-f]+)"', shown.text)
+    assert key is not None
+    data = {
+        "csrf_token": token(shown),
+        "key": key[1],
+        "other": str(twice[1]),
+        "next": "/fans/duplicates",
+    }
+    for _ in range(2):
+        merged = browser.post(f"/fans/{twice[0]}/merge", data=data)
+        assert (merged.status_code, merged.location) == (303, "/fans/duplicates")
+    after = browser.get("/fans/duplicates")
+    assert "They are one fan now" in after.text
+    assert after.text.count("They share") == 1
+    assert f"(fan {twice[1]})" in after.text
+    undo = re.search(r"/fans/merges/\d+/undo", after.text)
+    assert undo is not None
+    assert browser.post(undo[0], data={"csrf_token": token(after)}).status_code == 303
+    assert browser.get("/fans/duplicates").text.count("They share") == 2
+    assert "Made one lately" not in browser.get("/fans/duplicates").text
+    elsewhere = browser.post(f"/fans/{twice[0]}/merge", data=data | {"next": "//evil.example"})
+    assert elsewhere.location == f"/fans/{twice[0]}"
+
+
+def test_pairs_come_in_pages(crm: Crm, browser: FlaskClient) -> None:
+    for number in range(25):
+        for mark in "ab":
+            crm.fan(f"Twin {number} {mark}", email=f"twin{number}@example.com", connection_id=None)
+    first = browser.get("/fans/duplicates").text
+    more = re.search(r'hx-get="(/fans/duplicates\?cursor=[^"]+)"', first)
+    assert more is not None
+    rest = browser.get(more[1], headers={"HX-Request": "true"}).text
+    assert "<html" not in rest
+    pairs = [re.findall(r"Twin (\d+) a</a>", one) for one in (first, rest)]
+    assert sorted(map(int, pairs[0] + pairs[1])) == list(range(25))
+
+
+def test_all_that_match_are_tagged_at_once(crm: Crm, browser: FlaskClient) -> None:
+    for number in range(60):
+        crm.fan(f"Whale {number}", tier="whale")
+    crm.fan("Small", tier="new")
+    shown = browser.get("/fans?tier=whale")
+    assert "All 60 that match" in shown.text
+    data = {"csrf_token": token(shown), "asked": "tier=whale", "every": "1", "add": "june"}
+    done = browser.post("/fans/tags", data=data)
+    assert (done.status_code, done.location) == (303, "/fans?tier=whale")
+    assert "60 of 60 fans changed." in browser.get(done.location).text
+    [tagged] = crm.sql("SELECT count(*) AS n FROM fans WHERE 'june' = ANY(tags)")
+    assert tagged.n == 60
+    assert "that match, not only" not in browser.get("/fans").text
+    browser.post("/fans/tags", data=data | {"asked": "tier=whale&segment=1", "add": "july"})
+    assert "choose fans first" in browser.get("/fans").text

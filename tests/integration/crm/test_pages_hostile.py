@@ -27,6 +27,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     f"{TALK}/snippets": ("snippet_q",),
     "/fans": ("q", "tag", "tier", "linked", "min", "after", "before", "sort", "segment", "cursor"),
     "/fans/{fan}": ("changes",),
+    "/fans/duplicates": ("cursor",),
     "/messages/bulk": ("status", "cursor"),
     "/messages/bulk/new": ("name", "fan", "notFan", "segment", "tag"),
     CAMPAIGN: ("state", "cursor"),
