@@ -20,6 +20,7 @@ from domain.events import Event
 from domain.fans import FanId, parse_recipient
 from domain.messages import BULK_PRIORITY, Draft, MessageId
 from domain.pacing import Learned, Pace, Waiting
+from domain.services.planning import Terms
 from infra.bus.publisher import SqsBus
 from infra.redis.client import connect
 from infra.redis.waiting_room import RedisWaitingRoom
@@ -143,8 +144,9 @@ def launched(
     """Start a campaign and write all its messages, as the request and the worker do."""
     draft = Draft(content="Sale", priority=BULK_PRIORITY)
     began = time.perf_counter()
-    audience = Audience(recipient_ids=tuple(fans))
-    started = services.campaigns.launch(DEMO, "Bench", draft, audience, datetime.now(UTC)).campaign
+    now = datetime.now(UTC)
+    terms = Terms(draft, Audience(recipient_ids=tuple(fans)), now)
+    started = services.campaigns.launch(DEMO, "Bench", terms, now).campaign
     crowd.took.setdefault("start", time.perf_counter() - began)
     # No timer may begin the same work beside us.
     system.sql("UPDATE campaigns SET wake_after = NULL WHERE id = %s", started.id)
