@@ -19,12 +19,15 @@ from bench import (
     campaigns,
     cost,
     delivery,
+    growth,
+    hourly,
     imports,
     lists,
     memory,
     pace,
     promises,
     releases,
+    requests,
 )
 from bench.figures import Figure, table
 from bench.system import BenchSystem, Scale
@@ -32,10 +35,13 @@ from bench.system import BenchSystem, Scale
 # Memory comes last: it means something after load.
 PARTS: dict[str, Callable[[BenchSystem, Scale], list[Figure]]] = {
     "click": promises.measure,
+    "api": requests.measure,
     "pace": pace.measure,
     "cost": cost.measure,
     "pacer": releases.measure,
     "delivery": delivery.measure,
+    "growth": growth.measure,
+    "load": hourly.measure,
     "naive": beside.measure,
     "lists": lists.measure,
     "imports": imports.measure,

@@ -114,7 +114,7 @@ def bare_tasks(system: BenchSystem, url: str, count: int, held: Held) -> float:
 def stock_tasks(system: BenchSystem, url: str, count: int) -> float:
     """As many tasks through Celery's own transport, which publishes one by one."""
     settings = system.settings_for(url)
-    post, _ = naive.add_tasks(naive.make_app(settings), settings)
+    post = naive.add_tasks(naive.make_app(settings), settings).post
     with arriving(system, nullcontext) as began:
         for number in range(count):
             post.delay(str(number))

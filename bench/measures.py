@@ -121,3 +121,21 @@ def difference(before: Counts, after: Counts) -> dict[str, int]:
 def inside_scripts(commands: Counts) -> int:
     """How many of these Redis commands scripts ran."""
     return sum(count for name, count in commands.items() if name not in ASKED_DIRECTLY)
+
+
+def refused(statuses: Mapping[int, int], good: int) -> int:
+    """How many answers had another status than the good one."""
+    return sum(count for status, count in statuses.items() if status != good)
+
+
+def fairness(times: Sequence[Sequence[float]]) -> float:
+    """Jain's index of what each account got while all had something waiting, that is until the
+    first of them had everything: 1 when equal, 1 / accounts when one took all."""
+    end = min(max(one) for one in times)
+    shares = [sum(at <= end for at in one) for one in times]
+    return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
+
+
+def used_since(times: Sequence[Sequence[float]], since: float, interval: float) -> float:
+    """The share of their slots that accounts used from `since` until each had everything."""
+    return sum(map(len, times)) * interval / sum(max(one) - since for one in times)

@@ -1,14 +1,17 @@
 """What one writes first: stock Celery on SQS, a token bucket in Redis, and `retry(countdown=...)`
-until there is a token. Also a stock task that only posts, as a second reference.
+until there is a token, or Celery's own `rate_limit`. Also a stock task that only posts, as a second
+reference.
 
 The bucket is the usual one: capacity and refill both the messages of a minute, clocked by Redis.
 """
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 from celery import Celery
+from celery.signals import worker_ready
 from kombu import Queue
 from redis import Redis
 
@@ -17,6 +20,8 @@ from infra.settings import Settings, load_settings_or_exit
 ACCOUNT = "naive"
 # Tokens that a bucket holds, and how many of its refills a retry waits.
 CAPACITY = 10
+# What a worker says once it consumes.
+READY = "the naive worker is ready"
 
 TAKE = """
 local now = redis.call('TIME')
@@ -58,29 +63,48 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def add_tasks(app: Celery, settings: Settings) -> tuple[Any, Any]:
-    """The two tasks: (post, send)."""
+@dataclass(frozen=True)
+class Tasks:
+    """`post` takes a text; `send` and `limited` take an account and a text."""
+
+    post: Any
+    send: Any
+    limited: Any
+
+
+def add_tasks(app: Celery, settings: Settings) -> Tasks:
+    """All of them, in one application."""
     host, _, port = settings.redis_endpoint.rpartition(":")
     bucket = Redis(host, int(port)).register_script(TAKE)
     key = settings.onlyfans_api_key.get_secret_value()
     web = httpx2.Client(trust_env=False, headers={"Authorization": f"Bearer {key}"})
     interval = 60 / settings.rate_limit_per_minute
 
-    def call(text: str) -> None:
-        url = f"{settings.onlyfans_api_url}/{ACCOUNT}/chats/1/messages"
+    def call(account: str, text: str) -> None:
+        url = f"{settings.onlyfans_api_url}/{account}/chats/1/messages"
         web.post(url, json={"text": text}).raise_for_status()
 
     @app.task(name="post")
     def post(text: str) -> None:
-        call(text)
+        call(ACCOUNT, text)
 
     @app.task(bind=True, name="send", max_retries=None)
-    def send(self: Any, text: str) -> None:
-        if not bucket([f"naive:{ACCOUNT}"], [CAPACITY, interval]):
+    def send(self: Any, account: str, text: str) -> None:
+        if not bucket([f"naive:{account}"], [CAPACITY, interval]):
             raise self.retry(countdown=interval)
-        call(text)
+        call(account, text)
 
-    return post, send
+    @app.task(name="limited", rate_limit=f"{settings.rate_limit_per_minute:g}/m")
+    def limited(account: str, text: str) -> None:
+        call(account, text)
+
+    return Tasks(post, send, limited)
+
+
+@worker_ready.connect
+def tell(**_: Any) -> None:
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

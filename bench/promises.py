@@ -40,6 +40,7 @@ def idle_clicks(system: BenchSystem, count: int) -> list[Figure]:
             time.sleep(BREATH)
         system.wait_sent(count, accounts)
     ours = {one.account: one.at for one in system.arrivals(accounts)}
+    parts = ways(system, accounts)
     reference = Account(0, bare.ACCOUNT, [])
     theirs = {one.text: one.at for one in system.arrivals([reference])}
     waits = [ours[one.account_id] - at for one, at in zip(accounts, clicks, strict=True)]
@@ -49,8 +50,37 @@ def idle_clicks(system: BenchSystem, count: int) -> list[Figure]:
     return [
         Figure(PART, "click to receiver, idle, p50", p50 * 1000, "ms", f"of {count}"),
         Figure(PART, "click to receiver, idle, p95", p95 * 1000, "ms", f"of {count}", 1000),
+        *parts,
         Figure(PART, "event to receiver by a bare task, p50", hop * 1000, "ms"),
         Figure(PART, "click of the bare event, p50", p50 / hop, "times"),
+    ]
+
+
+def ways(system: BenchSystem, accounts: list[Account]) -> list[Figure]:
+    """The parts of the same clicks' way, as their rows tell."""
+    found = system.sql(
+        "SELECT extract(epoch FROM m.admitted_at - m.queued_at)::float8 AS taken,"
+        " extract(epoch FROM a.started_at - m.admitted_at)::float8 AS called,"
+        " extract(epoch FROM m.sent_at - m.queued_at)::float8 AS total"
+        " FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.outcome = 'sent'"
+        " WHERE m.connection_id = ANY(%s)",
+        [one.id for one in accounts],
+    )
+    parts = (
+        ("taken", "queue to worker", 1000),
+        ("called", "worker to platform", 2000),
+        ("total", "end to end", 3000),
+    )
+    return [
+        Figure(
+            PART,
+            f"{name}, idle, p95",
+            percentile([row[part] for row in found], 0.95) * 1000,
+            "ms",
+            f"p50 {percentile([row[part] for row in found], 0.5) * 1000:.0f} ms",
+            limit,
+        )
+        for part, name, limit in parts
     ]
 
 
@@ -66,15 +96,7 @@ def promises(system: BenchSystem, rate: int) -> list[Figure]:
     with ThreadPoolExecutor(CLICKS) as threads:
         promised = list(threads.map(click, range(CLICKS)))
     system.wait_sent(CLICKS, [account])
-    errors = [
-        abs(row["error"])
-        for row in system.sql(
-            "SELECT extract(epoch FROM a.started_at - m.promised_at)::float8 AS error"
-            " FROM messages m JOIN message_attempts a ON a.message_id = m.id"
-            " WHERE m.connection_id = %s AND a.outcome = 'sent'",
-            account.id,
-        )
-    ]
+    errors = [abs(error) for error in system.promise_errors([account])]
     name = f"{CLICKS} clicks at once, {rate}/min"
     p95 = percentile(errors, 0.95) * 1000
     return [

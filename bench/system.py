@@ -196,6 +196,16 @@ class BenchSystem(Running):
         """How many of these accounts' messages the platform has."""
         return sum(n for state, n in self.states(accounts).items() if state in states)
 
+    def promise_errors(self, accounts: Sequence[Account]) -> list[float]:
+        """Of each message that was sent: seconds that its call began later than promised."""
+        rows = self.sql(
+            "SELECT extract(epoch FROM a.started_at - m.promised_at)::float8 AS error"
+            " FROM messages m JOIN message_attempts a ON a.message_id = m.id"
+            " WHERE m.connection_id = ANY(%s) AND a.outcome = 'sent'",
+            [account.id for account in accounts],
+        )
+        return [row["error"] for row in rows]
+
     def wait_sent(
         self, count: int, accounts: Sequence[Account], states: Collection[str] = ACCEPTED
     ) -> None:

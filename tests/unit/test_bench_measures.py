@@ -7,12 +7,15 @@ from bench.measures import (
     carrying,
     difference,
     empty_polls,
+    fairness,
     inside_scripts,
     interval_errors,
     most_within,
     over_limit,
     overtaken,
     percentile,
+    refused,
+    used_since,
     utilisation,
 )
 
@@ -76,6 +79,26 @@ def test_the_share_of_overtaken_pairs_runs_from_order_to_reverse() -> None:
     assert overtaken([1, 2, 3, 4]) == 0
     assert overtaken([4, 3, 2, 1]) == 1
     assert overtaken([2, 1, 3, 4]) == pytest.approx(1 / 6)
+
+
+def test_two_accounts_that_get_the_same_are_treated_fairly() -> None:
+    assert fairness([[1, 2, 3], [1.5, 2.5, 3]]) == 1
+    # The longer backlog goes on after the shorter one is done.
+    assert fairness([[1, 2, 3, 4, 5, 6], [1, 2, 3]]) == 1
+
+
+def test_an_account_behind_the_backlog_of_another_gets_nothing_meanwhile() -> None:
+    assert fairness([[1, 2, 3, 4], [5, 6]]) == 0.5
+    assert fairness([[1, 2, 3, 4], [2, 6]]) == pytest.approx(25 / 34)
+
+
+def test_slots_count_from_the_first_acceptance() -> None:
+    assert used_since([[12, 14, 16]], 10, 2) == 1
+    assert used_since([[12, 14, 16], [20]], 10, 2) == 0.5
+
+
+def test_every_answer_but_the_good_one_was_refused() -> None:
+    assert refused({202: 98, 429: 1, 0: 1}, 202) == 2
 
 
 def test_only_requests_that_move_messages_are_counted() -> None:
