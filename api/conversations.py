@@ -75,7 +75,7 @@ def write(conversation_id: int, body: schemas.WriteRequest) -> Reply[schemas.Wri
             messageId=str(result.message_id),
             userId=str(caller().owner_id),
             recipientId=recipient_id(bubble.message.fan_id),
-            queueDepth=services().monitoring.queue_depth(caller(), now()),
+            queueDepth=services().monitoring.queue_depth(caller()),
         )
     stands = message_views.queued(result)
     reply = schemas.WrittenReply(**dict(stands), message=thread_views.message(bubble))

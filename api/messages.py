@@ -42,7 +42,7 @@ def send(body: schemas.SendRequest) -> Reply[schemas.Accepted]:
             messageId=str(result.message_id),
             userId=str(caller().owner_id),
             recipientId=views.canonical(body.recipient_id),
-            queueDepth=services().monitoring.queue_depth(caller(), now()),
+            queueDepth=services().monitoring.queue_depth(caller()),
         )
     return views.reply(views.accepted(result), 202, result)
 

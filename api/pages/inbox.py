@@ -366,7 +366,7 @@ def send(conversation_id: int) -> Response:
             messageId=str(result.message_id),
             userId=str(who.owner_id),
             recipientId=recipient_id(bubble.message.fan_id),
-            queueDepth=services().monitoring.queue_depth(who, moment),
+            queueDepth=services().monitoring.queue_depth(who),
         )
     return _thread_again(found)
 

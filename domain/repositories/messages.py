@@ -178,6 +178,10 @@ class MessageRepository(Protocol):
 
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts: ...
 
+    def queued_count(self, owner_id: OwnerId) -> int:
+        """`status(...).queued` alone, for a fraction of its cost."""
+        ...
+
 
 class QueueRepository(Protocol):
     """Which messages wait, and which must be looked after."""

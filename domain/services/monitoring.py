@@ -198,13 +198,12 @@ class MonitoringService:
             dead_lettered=counts.dead_lettered if counts else 0,
         )
 
-    def queue_depth(self, caller: Caller, now: datetime) -> int | None:
+    def queue_depth(self, caller: Caller) -> int | None:
         """How many of the caller's messages wait, at most two seconds old; None when it cannot be
         told. For log lines: it never raises."""
         asked_at, depth = self._depths.get(caller.owner_id, (float("-inf"), None))
         if self._monotonic() - asked_at >= DEPTH_KEPT_SECONDS:
-            counts = self._counts(caller.owner_id, now)
-            depth = counts.queued if counts else None
+            depth = self._queued_count(caller.owner_id)
             self._depths[caller.owner_id] = (self._monotonic(), depth)
         return depth
 
@@ -218,6 +217,13 @@ class MonitoringService:
         try:
             with self._open() as work:
                 return work.messages.status(owner_id, since)
+        except Unavailable:
+            return None
+
+    def _queued_count(self, owner_id: OwnerId) -> int | None:
+        try:
+            with self._open() as work:
+                return work.messages.queued_count(owner_id)
         except Unavailable:
             return None
 

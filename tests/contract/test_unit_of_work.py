@@ -665,6 +665,7 @@ def test_status_counts_equal_the_rows(world: World) -> None:
     with world.open() as work:
         counts = work.messages.status(world.owner, NOW - timedelta(days=1))
         later = work.messages.status(world.owner, NOW + MINUTE)
+        assert work.messages.queued_count(world.owner) == counts.queued
 
     assert (counts.queued, counts.sending, counts.unknown, counts.dead_lettered) == (2, 0, 1, 1)
     assert (counts.queued_today, counts.sent_today, counts.failed_today) == (5, 1, 1)

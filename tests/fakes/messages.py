@@ -263,6 +263,9 @@ class FakeMessageRepository(Rows):
     def waiting_lines(self, owner_id: OwnerId) -> Sequence[WaitingLine]:  # the port's
         return []
 
+    def queued_count(self, owner_id: OwnerId) -> int:
+        return sum(one.owner_id == owner_id and one.state is State.QUEUED for one in self._all)
+
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts:
         rows = [one for one in self._all if one.owner_id == owner_id]
         states = Counter(one.state for one in rows)

@@ -80,6 +80,8 @@ WAITING_LINES = sql(
     """  # a constant of ours
 )
 
+QUEUED_COUNT = sql("SELECT count(*) FROM messages WHERE user_id = :owner AND state = 'queued'")
+
 
 class SqlMessageRepository:
     """MessageRepository on PostgreSQL."""
@@ -356,6 +358,9 @@ class SqlMessageRepository:
     def waiting_lines(self, owner_id: OwnerId) -> Sequence[WaitingLine]:
         rows = self._session.execute(WAITING_LINES, {"owner": owner_id})
         return [WaitingLine(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name for it
+
+    def queued_count(self, owner_id: OwnerId) -> int:
+        return int(self._session.scalar(QUEUED_COUNT, {"owner": owner_id}) or 0)
 
     def status(self, owner_id: OwnerId, day_start: datetime) -> StatusCounts:
         def count(*where: Any) -> Any:
