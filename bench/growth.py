@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 
 from bench.delivery import FREE_RATE, rate_since
 from bench.figures import Figure
@@ -22,60 +24,60 @@ WORKER = "worker-messages"
 STARTED = "worker_started"
 
 
+Run = tuple[float, float]
+Runs = dict[int, list[Run]]
+
+
 def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
-    at_once = system.accounts(scale.of(600, 60), FREE_RATE)
-    slowly = system.accounts(scale.of(384, 96), FREE_RATE)
+    """By the number of processes, which take turns: messages a second, and processor seconds a
+    message of everything that runs."""
+    accounts = system.accounts(scale.of(600, 60), FREE_RATE)
     seconds = scale.of(4, 1)
-    rounds = scale.of(3, 1)
-    figures = rows(f"answers at once, {len(at_once)}", runs(system, at_once, rounds))
+    some = accounts[: scale.of(384, 60)]
+    at_once: Runs = {}
+    slowly: Runs = {}
+    for _ in range(scale.of(3, 1)):
+        for count in PROCESSES[: scale.of(3, 2)]:
+            with workers(system, count) as pids:
+                at_once.setdefault(count, []).append(delivered(system, accounts, pids))
+                with answering_after(system, seconds):
+                    slowly.setdefault(count, []).append(delivered(system, some, pids))
+    return [
+        *rows(f"{len(accounts)} answered at once", at_once),
+        *rows(f"{len(some)} answered after {seconds} s", slowly),
+    ]
+
+
+@contextmanager
+def answering_after(system: BenchSystem, seconds: float) -> Iterator[None]:
     system.platform("POST", "settings", {"latencyMs": seconds * 1000})
     try:
-        return figures + rows(
-            f"answers after {seconds} s, {len(slowly)}", runs(system, slowly, rounds)
-        )
+        yield
     finally:
         system.platform("POST", "settings", {"latencyMs": 0})
 
 
-Run = tuple[float, float]
-
-
-def runs(system: BenchSystem, accounts: list[Account], rounds: int) -> dict[int, list[Run]]:
-    """By the number of processes, which take turns: messages a second, and processor seconds a
-    message of everything that runs."""
-    found: dict[int, list[Run]] = {}
-    for _ in range(rounds):
-        for count in PROCESSES:
-            with workers(system, count) as pids:
-                found.setdefault(count, []).append(delivered(system, accounts, pids))
-    return found
-
-
 @contextmanager
 def workers(system: BenchSystem, count: int) -> Iterator[list[int]]:
-    """The system's own worker and as many more as make `count`; gives all their pids."""
-    with ExitStack() as started:
-        yield [
-            system.processes()[WORKER],
-            *(started.enter_context(another(system, number)) for number in range(1, count)),
-        ]
-
-
-@contextmanager
-def another(system: BenchSystem, number: int) -> Iterator[int]:
-    """One more worker, as the Procfile starts it; it ends as on a deployment."""
-    name = f"{WORKER}-{number}-{time.monotonic_ns()}"
-    process = system.start_child(
-        name,
-        f'cd "{CHECKOUT}" && exec "{sys.executable}" -m workers.app messages',
-        **{**system.environment, "METRICS_PORT": "0"},
-    )
+    """The system's own worker and as many more as make `count`, each as the Procfile starts it;
+    gives all their pids. They end as on a deployment, all at once."""
+    names = [f"{WORKER}-{number}-{time.monotonic_ns()}" for number in range(1, count)]
+    line = f'cd "{CHECKOUT}" && exec "{sys.executable}" -m workers.app messages'
+    given = {**system.environment, "METRICS_PORT": "0"}
+    more = [system.start_child(name, line, **given) for name in names]
     try:
-        eventually(lambda: STARTED in system.log(name).read_text(errors="replace"), name)
-        yield process.pid
+        for name in names:
+            eventually(partial(has_started, system.log(name)), name)
+        yield [system.processes()[WORKER], *(one.pid for one in more)]
     finally:
-        process.terminate()
-        process.wait()
+        for one in more:
+            one.terminate()
+        for one in more:
+            one.wait()
+
+
+def has_started(log: Path) -> bool:
+    return STARTED in log.read_text(errors="replace")
 
 
 def delivered(system: BenchSystem, accounts: list[Account], pids: list[int]) -> Run:
@@ -94,17 +96,15 @@ def delivered(system: BenchSystem, accounts: list[Account], pids: list[int]) -> 
     return rate, used / len(accounts)
 
 
-def rows(how: str, found: dict[int, list[Run]]) -> list[Figure]:
+def rows(how: str, found: Runs) -> list[Figure]:
     rates = {count: median([rate for rate, _ in runs]) for count, runs in found.items()}
     figures = []
-    for count in PROCESSES:
-        told = "runs: " + ", ".join(f"{rate:.0f}" for rate, _ in found[count])
-        figures.append(Figure(PART, f"{how}, {count} processes", rates[count], "/s", told))
-    for count in PROCESSES[1:]:
-        ratio = rates[count] / rates[1]
-        figures.append(Figure(PART, f"{how}, {count} of one", ratio, "x"))
+    for count, runs in found.items():
+        told = "runs: " + ", ".join(f"{rate:.0f}" for rate, _ in runs)
+        processes = "one process" if count == 1 else f"{count} processes"
+        figures.append(Figure(PART, f"{how}, {processes}", rates[count], "/s", told))
+        if count > 1:
+            figures.append(Figure(PART, "of one process", rates[count] / rates[1], "x"))
     used = median([used for _, used in found[1]]) * 1000
-    return [
-        *figures,
-        Figure(PART, f"{how}, processor time a message", used, "ms", "servers and simulator too"),
-    ]
+    told = "servers and simulator too"
+    return [*figures, Figure(PART, f"{how}, processor time a message", used, "ms", told)]
