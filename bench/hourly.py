@@ -4,7 +4,6 @@ hour takes three minutes here, and the accounts are as much faster.
 Each account gets a message in 7.2 s of the scaled hour, where it may send one in 6 s."""
 
 import json
-import time
 from itertools import cycle
 
 from bench.figures import Figure
@@ -21,7 +20,7 @@ RATE = 10 * FASTER
 INTERVAL = interval_ms(RATE) / 1000
 # Slots are whole milliseconds.
 ROUNDING = 0.002
-LATE_HOURS = 1.01
+LATE_SECONDS = 3
 
 
 def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
@@ -34,13 +33,12 @@ def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
     ]
     [token] = [value.removeprefix("Bearer ") for value in system.login().values()]
     port = int(system.environment["PORT"])
-    began = time.time()
     outcome = hammered(Plan(port, PATH, [token], bodies, HOUR * share, MESSAGES / HOUR))
     system.wait_sent(outcome.statuses[202], accounts)
     system.settle()
     arrivals = system.arrivals(accounts)
     arrived = [one.text for one in arrivals]
-    took = (max(one.at for one in arrivals) - began) / (HOUR * share)
+    late = max(one.at for one in arrivals) - first_accepted(system, accounts) - HOUR * share
     answered = percentile(outcome.took, 0.95) * 1000
     told = f"{len(texts)} messages, {HOUR * share:.0f} s at {FASTER} times the pace"
     return [
@@ -48,10 +46,19 @@ def measure(system: BenchSystem, scale: Scale) -> list[Figure]:
         Figure(PART, "messages lost", len(set(texts) - set(arrived)), "", told, 0),
         Figure(PART, "messages that arrived twice", len(arrived) - len(set(arrived)), "", "", 0),
         *limits(system, accounts),
-        Figure(PART, "until the last arrived, scaled hours", took, "", told, LATE_HOURS),
+        Figure(PART, "the last arrived after the scaled hour", late, "s", "", LATE_SECONDS),
         Figure(PART, "the API meanwhile, p95", answered, "ms", "", 200),
         *ends(system, accounts),
     ]
+
+
+def first_accepted(system: BenchSystem, accounts: list[Account]) -> float:
+    [row] = system.sql(
+        "SELECT extract(epoch FROM min(queued_at))::float8 AS at FROM messages"
+        " WHERE connection_id = ANY(%s)",
+        [one.id for one in accounts],
+    )
+    return float(row["at"])
 
 
 def limits(system: BenchSystem, accounts: list[Account]) -> list[Figure]:
