@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from api import auth, bodies, context, documents, errors, limits, metrics, pages
+from api import auth, bodies, context, documents, errors, limits, lines, metrics, pages
 from api.analytics import analytics
 from api.audit import audit
 from api.campaigns import campaigns
@@ -184,16 +184,7 @@ def _finish(response: Response) -> Response:
     metrics.count(request.method if rule else "any", route, response.status_code, seconds)
     if route not in QUIET:
         _trace(route, response.status_code)
-        user = auth.known_caller()
-        context.services().journal.note(
-            "http_request",
-            method=request.method[:16],
-            route=route,
-            status=response.status_code,
-            durationMs=round(seconds * 1000, 1),
-            userId=str(user.user_id) if user else None,
-            requestId=g.request_id,
-        )
+        lines.http_request(route, response.status_code, seconds)
     clear_contextvars()
     return response
 

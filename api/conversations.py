@@ -1,5 +1,6 @@
 """The inbox: conversations, one with its panel, writing in it, and marking it read."""
 
+from api import lines
 from api.auth import caller
 from api.bodies import Routes, once
 from api.context import now, services
@@ -69,14 +70,7 @@ def write(conversation_id: int, body: schemas.WriteRequest) -> Reply[schemas.Wri
     bubble, result = services().conversations.send(
         caller(), ConversationId(conversation_id), views.draft(body), now(), once()
     )
-    if not result.replayed:
-        services().journal.note(
-            "message_queued",
-            messageId=str(result.message_id),
-            userId=str(caller().owner_id),
-            recipientId=recipient_id(bubble.message.fan_id),
-            queueDepth=services().monitoring.queue_depth(caller()),
-        )
+    lines.message_queued(result, recipient_id(bubble.message.fan_id))
     stands = message_views.queued(result)
     reply = schemas.WrittenReply(**dict(stands), message=thread_views.message(bubble))
     return message_views.reply(reply, 202, result)

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from api import lines
 from api.auth import caller
 from api.bodies import Routes, once, replay_mark
 from api.context import now, services
@@ -36,14 +37,7 @@ def send(body: schemas.SendRequest) -> Reply[schemas.Accepted]:
         metadata=body.metadata or {},
     )
     result = services().messages.send_message(caller(), body.recipient_id, draft, now(), once())
-    if not result.replayed:
-        services().journal.note(
-            "message_queued",
-            messageId=str(result.message_id),
-            userId=str(caller().owner_id),
-            recipientId=views.canonical(body.recipient_id),
-            queueDepth=services().monitoring.queue_depth(caller()),
-        )
+    lines.message_queued(result, views.canonical(body.recipient_id))
     return views.reply(views.accepted(result), 202, result)
 
 

@@ -28,6 +28,8 @@ TELLING = frozenset(
 # These print the arguments of tasks into their lines: of theirs only the template is shown.
 TALKATIVE = ("celery", "kombu")
 FRAMES = 5
+# Who reads these lines knows exactly their keys: they are not tied to a request or a task.
+EXACT = frozenset({"message_queued"})
 
 Line = MutableMapping[str, Any]
 
@@ -80,6 +82,8 @@ def failure(problem: BaseException) -> dict[str, Any]:
 def render(_logger: object, level: str, facts: Line) -> str:
     """Structlog's last step: the line."""
     action = facts.pop("event")
+    if action in EXACT:
+        facts.pop("correlation_id", None)
     problem = facts.pop("exc_info", None)
     if problem:
         problem = sys.exc_info()[1] if problem is True else problem

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flask import Response, request
 
+from api import lines
 from api.auth import caller
 from api.context import now, services
 from api.pages.routes import (
@@ -352,22 +353,14 @@ def send(conversation_id: int) -> Response:
     found = ConversationId(conversation_id)
     names = ("text", "price", "media", "snippet")
     typed = Form({name: request.form.get(name, "") for name in names})
-    who, moment = caller(), now()
     try:
-        bubble, result = _accepted(found, _draft(typed), moment)
+        bubble, result = _accepted(found, _draft(typed), now())
     except (Invalid, Conflict) as refusal:
         told = typed.refused(refusal, priceCents="price", attachments="media")
         if is_htmx():
             return _refused(told)
         return _conversation_page(found, 422, told)
-    if not result.replayed:
-        services().journal.note(
-            "message_queued",
-            messageId=str(result.message_id),
-            userId=str(who.owner_id),
-            recipientId=recipient_id(bubble.message.fan_id),
-            queueDepth=services().monitoring.queue_depth(who),
-        )
+    lines.message_queued(result, recipient_id(bubble.message.fan_id))
     return _thread_again(found)
 
 

@@ -33,9 +33,10 @@ def stream() -> Iterator[Stream]:
 
 
 def test_a_line_has_the_documented_keys_in_order(stream: Stream) -> None:
-    get_logger().info(
-        "message_queued", messageId="m1", user_id="7", recipient_id="u42", queueDepth=3
-    )
+    with bound_contextvars(correlation_id="c1"):
+        get_logger().info(
+            "message_queued", messageId="m1", user_id="7", recipient_id="u42", queueDepth=3
+        )
 
     [line] = stream.lines()
     timestamp = line.pop("timestamp")
