@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
@@ -143,11 +143,19 @@ def life_database(settings: Settings) -> Iterator[Engine]:
     bare.dispose()
     own = url.set(database=DATABASE).render_as_string(hide_password=False)
     engine = make_engine(settings.model_copy(update={"database_url": own}))
+    event.listen(engine, "connect", allow_to_idle)
     yield engine
     engine.dispose()
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {DATABASE}"))
     server.dispose()
+
+
+def allow_to_idle(connection: Any, _: object) -> None:
+    """A busy machine may stand still in a transaction for longer than the product would."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
+    connection.commit()
 
 
 class Life:

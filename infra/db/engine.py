@@ -23,6 +23,14 @@ HEALING_LOCK = 4_711_001
 MIGRATION_LOCK = 4_711_002
 
 
+def is_away(problem: BaseException | None) -> bool:
+    """Whether PostgreSQL is away, or ended this session, as it does to one that stood still in a
+    transaction."""
+    return isinstance(problem, AWAY) or (
+        isinstance(problem, DBAPIError) and problem.connection_invalidated
+    )
+
+
 def make_engine(settings: Settings) -> Engine:
     """An engine whose statements, locks and idle transactions all end by themselves."""
     url = settings.database_url

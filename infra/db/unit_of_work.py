@@ -55,7 +55,7 @@ from domain.repositories import (
     UserRepository,
 )
 from infra.cipher import Cipher
-from infra.db.engine import AWAY
+from infra.db.engine import is_away
 from infra.db.repositories.access import SqlApiKeyRepository, SqlAuditRepository
 from infra.db.repositories.accounts import SqlAccountRepository
 from infra.db.repositories.analytics import SqlAnalyticsRepository
@@ -186,7 +186,7 @@ class SqlUnitOfWork:
         trace: TracebackType | None,
     ) -> None:
         self._session.close()
-        if isinstance(problem, AWAY):
+        if is_away(problem):
             raise Unavailable("the database does not answer; nothing was changed") from problem
 
     def emit(self, event: Event) -> None:

@@ -1,5 +1,6 @@
 """One suite for the real unit of work and its fake: claims, fences, leases, wake-ups."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
 from domain.connections import ConnectionState
-from domain.errors import Conflict, IllegalTransition, Invalid
+from domain.errors import Conflict, IllegalTransition, Invalid, Unavailable
 from domain.events import Event, MessageReleased
 from domain.messages import (
     Attachment,
@@ -847,3 +848,19 @@ def test_a_line_of_the_audit_log_names_who_did_it_and_with_which_key(world: Worl
     assert {(one.action, one.subject, one.subject_id) for one in lines} == {
         ("fan.deleted", "fan", "5")
     }
+
+
+def test_a_session_that_postgresql_ended_is_unavailable(
+    database: Engine, database_settings: Settings
+) -> None:
+    """As happens to a process that was frozen within a transaction."""
+    world = real_world(database, database_settings)
+
+    def freeze() -> None:
+        with world.open() as work:
+            work._session.execute(text("SET idle_in_transaction_session_timeout = 20"))
+            time.sleep(0.3)
+            work.connections.by_id(world.connection)
+
+    with pytest.raises(Unavailable):
+        freeze()

@@ -378,6 +378,9 @@ class MessageLife(RuleBasedStateMachine):
             assert new in TRANSITIONS[old] or (old in PROVABLE and new in SENT), move
         rows = self.rows()
         assert set(self.told) <= set(rows)
+        announced = [one.payload for one in self.life.bus.events]
+        asked = {one.message_id for one in announced if isinstance(one, MessageRequested)}
+        assert asked <= set(rows), "announced, and never stored"
         keys = Counter(row.key for row in rows.values() if row.key)
         assert all(count == 1 for count in keys.values())
         assert set(self.of_key) <= set(keys)
