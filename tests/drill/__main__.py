@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drill.run import drill
-from drill.verdict import table
 
 
 def main() -> int:
@@ -23,11 +22,6 @@ def main() -> int:
         directory = asked.keep or Path(throwaway)
         directory.mkdir(parents=True, exist_ok=True)
         report = drill(directory, seed, asked.minutes, say)
-    for name, found in report.verdict.findings.items():
-        for one in found[:20]:
-            say(f"{name}: {one}")
-    print(f"drill, seed {seed}, {asked.minutes:g} minutes")
-    print(table(report.verdict, report.counts))
     return int(not report.verdict.is_good)
 
 

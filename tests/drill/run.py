@@ -22,6 +22,7 @@ from drill.verdict import (
     compare_sent,
     compare_sums,
     compare_told,
+    table,
     undisturbed,
 )
 
@@ -34,10 +35,9 @@ AFTERMATH_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, what was done, and what the processes last said."""
+    """What was found, and what the processes last said if that was anything."""
 
     verdict: Verdict
-    counts: dict[str, int]
     tails: str
 
 
@@ -65,8 +65,13 @@ def drill(directory: Path, seed: int, minutes: float, say: Callable[[str], None]
         left = operator.drain(lambda: unheard(stand, accounts), say)
         say(f"drained in {time.monotonic() - began:.0f} s")
         verdict = judged(stand, accounts, load.told, trouble.done, left)
-        counts = counted(stand, load.told, trouble.done, operator)
-        return Report(verdict, counts, "" if verdict.is_good else stand.tails(40))
+        # Said before the system ends, which may fail too.
+        for name, found in verdict.findings.items():
+            for one in found[:20]:
+                say(f"{name}: {one}")
+        say(f"seed {seed}, {minutes:g} minutes")
+        say("\n" + table(verdict, counted(stand, load.told, trouble.done, operator)))
+        return Report(verdict, "" if verdict.is_good else stand.tails(40))
 
 
 def judged(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from drill.run import drill
-from drill.verdict import table
 
 pytestmark = pytest.mark.fault
 # One whose minute touches most parts: PostgreSQL, Redis and a sending worker are killed.
@@ -18,4 +17,3 @@ def test_a_minute_in_which_everything_fails_loses_doubles_and_leaves_nothing(
     report = drill(tmp_path, seed=SEED, minutes=1, say=print)
 
     assert report.verdict.is_good, f"{report.verdict.findings}\n{report.tails}"
-    print(table(report.verdict, report.counts))
