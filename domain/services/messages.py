@@ -5,13 +5,13 @@ Nothing here calls the platform: a message is a committed row, and everything af
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from domain.campaigns import CampaignStatus
-from domain.connections import ConnectionState
+from domain.connections import Connection, ConnectionId, ConnectionState
 from domain.errors import Conflict, FieldProblem, Invalid, NotFound
 from domain.events import MessageRequested, RequestMetadata
 from domain.fans import Fan, FanId, parse_recipient, recipient_id
@@ -94,8 +94,8 @@ class MessageService:
         with self._open() as work:
             if once and (stored := work.idempotency.claim(caller.user_id, once)):
                 return result_from(stored)
-            fan = self._locked(work, addressee)
-            message = self._accept(work, self._promises(work, now), fan, draft)
+            fan, connection = self._locked(work, addressee)
+            message = self._accept(work, self._promises(work, now), fan, connection, draft)
             result = queued(message)
             if once:
                 work.idempotency.store(caller.user_id, once, result_text(result))
@@ -111,13 +111,11 @@ class MessageService:
         with self._open() as work:
             checked = [self._check(work, caller, recipient, draft) for recipient, draft in items]
             # In one order for everybody: two batches never wait for each other in a circle.
-            for connection_id in sorted(
-                {fan.connection_id for fan, *_ in checked if fan and fan.connection_id}
-            ):
-                work.connections.lock(connection_id)
+            ids = {fan.connection_id for fan, *_ in checked if fan and fan.connection_id}
+            locked = {one: work.connections.lock(one) for one in sorted(ids)}
             promises = self._promises(work, now)
             results = [
-                self._accept_one(work, promises, fan, draft) if fan else refusal
+                self._accept_one(work, promises, fan, locked, draft) if fan else refusal
                 for fan, draft, refusal in checked
             ]
             work.commit()
@@ -136,25 +134,31 @@ class MessageService:
             return None, draft, replace(REFUSED, error=problem.message)
 
     def _accept_one(
-        self, work: UnitOfWork, promises: Promises, fan: Fan, draft: Draft
+        self,
+        work: UnitOfWork,
+        promises: Promises,
+        fan: Fan,
+        locked: Mapping[ConnectionId, Connection],
+        draft: Draft,
     ) -> SendResult:
         """One item of a batch, whose connection is locked."""
+        assert fan.connection_id is not None
         try:
             self._still(work, fan, lambda work: self._of_id(work, fan))
         except (NotFound, Conflict) as problem:
             return replace(REFUSED, error=problem.message)
-        return queued(self._accept(work, promises, fan, draft))
+        return queued(self._accept(work, promises, fan, locked[fan.connection_id], draft))
 
     def _of_id(self, work: UnitOfWork, fan: Fan) -> Fan:
         return self.addressee(work, fan.owner_id, recipient_id(fan.id))
 
-    def _locked(self, work: UnitOfWork, addressee: Addressee) -> Fan:
-        """The fan, as it stays until the transaction ends: whoever deletes, unlinks or merges it,
-        or disconnects its account, locks the connection before."""
+    def _locked(self, work: UnitOfWork, addressee: Addressee) -> tuple[Fan, Connection]:
+        """The fan and its connection, as they stay until the transaction ends: whoever deletes,
+        unlinks or merges the fan, or disconnects its account, locks the connection before."""
         fan = addressee(work)
         assert fan.connection_id is not None
-        work.connections.lock(fan.connection_id)
-        return self._still(work, fan, addressee)
+        connection = work.connections.lock(fan.connection_id)
+        return self._still(work, fan, addressee), connection
 
     @staticmethod
     def _still(work: UnitOfWork, fan: Fan, addressee: Addressee) -> Fan:
@@ -188,11 +192,13 @@ class MessageService:
             raise NotFound("userId is no number of ours", code="user_not_found")
         with self._open() as work:
             owner_id = OwnerId(int(payload.user_id))
-            fan = self._locked(
+            fan, connection = self._locked(
                 work, lambda work: self.addressee(work, owner_id, payload.recipient_id)
             )
-            public_id = PublicId(payload.message_id)
-            message = self._accept(work, self._promises(work, now), fan, draft, public_id)
+            promises = self._promises(work, now)
+            message = self._accept(
+                work, promises, fan, connection, draft, public_id=PublicId(payload.message_id)
+            )
             work.commit()
         return message
 
@@ -221,14 +227,14 @@ class MessageService:
         work: UnitOfWork,
         promises: Promises,
         fan: Fan,
+        connection: Connection,
         draft: Draft,
+        *,
         public_id: PublicId | None = None,
     ) -> Message:
-        """Store, number and promise one message, and announce it after the commit. Raises Invalid
-        for banned words."""
-        assert fan.connection_id is not None
+        """Store, number and promise one message over its locked connection, and announce it after
+        the commit. Raises Invalid for banned words."""
         screen(work, fan.owner_id, draft.content, draft.fields.text)
-        connection = work.connections.lock(fan.connection_id)
         if draft.snippet_id is not None and not work.snippets.use(fan.owner_id, draft.snippet_id):
             raise Invalid(FieldProblem("snippetId", "no such snippet"))
         hold = Hold.MEDIA if draft.attachments else None

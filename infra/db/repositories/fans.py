@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert
@@ -100,6 +100,19 @@ def fan_of(row: FanRow) -> Fan:
     )
 
 
+# Read twice for each message that is accepted: put together once.
+RECIPIENT = (
+    select(FanRow, ConnectionRow)
+    .outerjoin(ConnectionRow, ConnectionRow.id == FanRow.connection_id)
+    .where(
+        FanRow.id == bindparam("fan_id"),
+        FanRow.user_id == bindparam("owner_id"),
+        FanRow.deleted_at.is_(None),
+    )
+    .execution_options(populate_existing=True)
+)
+
+
 class SqlFanRepository:
     """FanRepository on PostgreSQL."""
 
@@ -109,10 +122,7 @@ class SqlFanRepository:
 
     def recipient(self, owner_id: OwnerId, fan_id: FanId) -> Recipient | None:
         found = self._session.execute(
-            select(FanRow, ConnectionRow)
-            .outerjoin(ConnectionRow, ConnectionRow.id == FanRow.connection_id)
-            .where(FanRow.id == fan_id, FanRow.user_id == owner_id, FanRow.deleted_at.is_(None))
-            .execution_options(populate_existing=True)
+            RECIPIENT, {"fan_id": fan_id, "owner_id": owner_id}
         ).one_or_none()
         if found is None:
             return None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, delete, func, text, update
+from sqlalchemy import CursorResult, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -11,27 +11,19 @@ from sqlalchemy.orm import Session
 from domain.errors import Conflict
 from domain.repositories import Once
 from domain.users import UserId
-from infra.db.engine import LOCK_TIMEOUT_MS
 from infra.db.tables import IdempotencyKeyRow
 
 KEPT = timedelta(hours=24)
-TWIN_WAIT_MS = 2000
 
 
 class SqlIdempotencyRepository:
-    """IdempotencyRepository on PostgreSQL: a concurrent twin waits on the primary key."""
+    """IdempotencyRepository on PostgreSQL: a concurrent twin waits on the primary key, as
+    long as for any lock."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def claim(self, user_id: UserId, once: Once) -> str | None:
-        self._session.execute(
-            delete(IdempotencyKeyRow).where(
-                IdempotencyKeyRow.user_id == user_id,
-                IdempotencyKeyRow.key == once.key,
-                IdempotencyKeyRow.created_at < func.now() - KEPT,
-            )
-        )
         if self._insert(user_id, once):
             return None
         row = self._session.get_one(IdempotencyKeyRow, (user_id, once.key))
@@ -43,14 +35,17 @@ class SqlIdempotencyRepository:
         return row.reply
 
     def _insert(self, user_id: UserId, once: Once) -> bool:
-        self._session.execute(text(f"SET LOCAL lock_timeout = {TWIN_WAIT_MS}"))
+        """Whether the key is new, or so old that it counts as new."""
+        new = {"route": once.route, "fingerprint": once.fingerprint}
         try:
             inserted = self._session.scalar(
                 insert(IdempotencyKeyRow)
-                .values(
-                    user_id=user_id, key=once.key, route=once.route, fingerprint=once.fingerprint
+                .values(user_id=user_id, key=once.key, **new)
+                .on_conflict_do_update(
+                    index_elements=[IdempotencyKeyRow.user_id, IdempotencyKeyRow.key],
+                    set_={**new, "reply": None, "created_at": func.now()},
+                    where=IdempotencyKeyRow.created_at < func.now() - KEPT,
                 )
-                .on_conflict_do_nothing()
                 .returning(IdempotencyKeyRow.key)
             )
         except OperationalError as problem:
@@ -60,7 +55,6 @@ class SqlIdempotencyRepository:
                     code="idempotency_in_progress",
                 ) from None
             raise
-        self._session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
         return inserted is not None
 
     def store(self, user_id: UserId, once: Once, reply: str) -> None:

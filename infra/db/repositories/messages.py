@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     func,
+    insert,
     select,
     update,
 )
@@ -93,7 +94,7 @@ class SqlMessageRepository:
     # Storing and reading
 
     def add(self, new: NewMessage, wake_in: timedelta) -> Message:
-        row = MessageRow(
+        insertion = insert(MessageRow).values(
             public_id=new.public_id,
             user_id=new.owner_id,
             connection_id=new.connection_id,
@@ -117,8 +118,7 @@ class SqlMessageRepository:
             snippet_id=new.snippet_id,
         )
         try:
-            self._session.add(row)
-            self._session.flush()
+            row = self._session.scalars(insertion.returning(MessageRow)).one()
         except IntegrityError as problem:
             if "uq_messages_public_id" in str(problem.orig):
                 raise Conflict("this messageId exists already", code="message_exists") from None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy import CursorResult, bindparam, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -55,6 +55,15 @@ def connection_of(row: ConnectionRow) -> Connection:
         bulk_held_until=row.bulk_held_until,
         bulk_held_why=Held(row.bulk_held_why) if row.bulk_held_why else None,
     )
+
+
+# NO KEY: inserting a message checks its foreign key and must not wait for this.
+LOCKED = (
+    select(ConnectionRow)
+    .where(ConnectionRow.id == bindparam("id"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 
 
 class SqlUserRepository:
@@ -163,13 +172,7 @@ class SqlConnectionRepository:
         return connection_of(row) if row else None
 
     def lock(self, connection_id: ConnectionId) -> Connection:
-        # NO KEY: inserting a message checks its foreign key and must not wait for this.
-        row = self._session.scalar(
-            select(ConnectionRow)
-            .where(ConnectionRow.id == connection_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
+        row = self._session.scalar(LOCKED, {"id": connection_id})
         if row is None:
             raise NotFound(f"connection {connection_id} does not exist")
         return connection_of(row)
