@@ -67,7 +67,7 @@ def drill(directory: Path, seed: int, minutes: float, say: Callable[[str], None]
         verdict = judged(stand, accounts, load.told, trouble.done, left)
         # Said before the system ends, which may fail too.
         for name, found in verdict.findings.items():
-            for one in found[:20]:
+            for one in [*dict.fromkeys(found)][:20]:
                 say(f"{name}: {one}")
         say(f"seed {seed}, {minutes:g} minutes")
         say("\n" + table(verdict, counted(stand, load.told, trouble.done, operator)))
