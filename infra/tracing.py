@@ -110,28 +110,30 @@ def span(
     name: str, facts: Facts | None = None, *, kind: Kind = "INTERNAL", parent: str = ""
 ) -> Iterator[None]:
     """Around a piece of work; a part of `parent`, a traceparent, or else of the span around it."""
-    if _recorder is None:
+    recorder = _recorder  # another thread may stop it meanwhile
+    if recorder is None:
         yield
         return
-    with _recorder.span(name, facts or {}, kind, parent):
+    with recorder.span(name, facts or {}, kind, parent):
         yield
 
 
 def tell(facts: Facts, name: str = "") -> None:
     """Add to the span around us, or name it anew; `error.type` among the facts makes it failed."""
-    if _recorder is not None:
-        _recorder.tell(facts, name)
+    if recorder := _recorder:
+        recorder.tell(facts, name)
 
 
 def past(name: str, started_ns: int) -> None:
     """A call that just ended, as a part of the span around us; without one it is left out."""
-    if _recorder is not None:
-        _recorder.past(name, started_ns)
+    if recorder := _recorder:
+        recorder.past(name, started_ns)
 
 
 def traceparent() -> str:
     """What carries the span around us to another process; empty while there is none."""
-    return "" if _recorder is None else _recorder.traceparent()
+    recorder = _recorder
+    return recorder.traceparent() if recorder else ""
 
 
 def known_traceparent(value: Any) -> str:

@@ -140,8 +140,9 @@ def _vault(typed: Form, accounts: Sequence[Connection]) -> dict[str, Any]:
 
 def _had_by(file: VaultFile) -> Mark:
     """Whoever had a file gets it once more: said before it is ticked."""
-    sold = f", {file.buyers} bought it" if file.buyers else ""
-    return f"{file.fans} {'fan has' if file.fans == 1 else 'fans have'} it{sold}", "wait"
+    # Counted over the account's newest messages only.
+    sold = f", {file.buyers:,} bought it" if file.buyers else ""
+    return f"at least {file.fans:,} {'fan has' if file.fans == 1 else 'fans have'} it{sold}", "wait"
 
 
 def _picker(typed: Form) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from domain.fans import Fan, FanId
 from domain.money import MoneyFilter
 from domain.repositories import FanChange, MergeId
 from domain.segments import REGULAR, TIERS, FanFilter, FanSort, SegmentId
-from domain.services.fans import Dossier
+from domain.services.fans import TAGGED_MAX, Dossier
 from domain.users import Permission
 
 fans = Pages("fans")
@@ -96,6 +96,8 @@ def list_fans() -> Response:
         "segment": segment,
         "narrowing": narrowing,
         "further": [name for name in narrowing if name in FURTHER],
+        "is_taggable": not found.is_capped and found.total <= TAGGED_MAX,
+        "tagged_max": TAGGED_MAX,
         "more": _path(asked | {"cursor": found.next_cursor}) if found.next_cursor else None,
     }
     if is_htmx() and request.args.get("cursor"):

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from flask import Flask, Response, current_app, redirect, request
+from werkzeug.exceptions import HTTPException
 
 from api.pages.routes import Pages, dressed, is_htmx, own_path, page
 
@@ -37,9 +38,11 @@ OLD_FORM = {
     "heading": "This page is older than your login",
     "error": "Somebody has logged in again in this browser since the page was opened,"
     " so what it sent was not done",
-    "remedy": "Nothing was changed, and what you wrote is not lost:"
-    " open the page again and send it once more.",
+    "remedy": "Nothing was changed: open the page again and send it once more.",
 }
+STILL_THERE = (
+    "Nothing was changed, and what you typed is still here: copy it, and open the page again."
+)
 # The fields in which somebody may have written a lot.
 WRITTEN = ("text", "content", "notes", "words")
 OTHERWISE = (
@@ -73,6 +76,7 @@ def refusal_page(status: int, code: str, error: str, more: Mapping[str, Any]) ->
     if code == "csrf_missing":
         values |= OLD_FORM | {"written": _written(), "again": _asked_from()}
     if is_htmx():
+        values["remedy"] = STILL_THERE if code == "csrf_missing" else remedy
         response = page("refusals/toast.html", status, **values)
         response.headers["HX-Retarget"] = "#toasts"
         response.headers["HX-Reswap"] = "beforeend"
@@ -89,11 +93,17 @@ def _written() -> list[str]:
     return [text for name in WRITTEN if (text := request.form.get(name, "").strip())]
 
 
-def _asked_from() -> str:
-    """The page that the form stands on, as far as the browser says."""
+def _asked_from() -> str | None:
+    """The page that the form stands on, as far as the browser says. None where none can be asked
+    for: a form that was refused stands on an address that only takes forms."""
     came = urlsplit(request.referrer or "")
-    is_ours = came.netloc == request.host
-    return own_path(urlunsplit(("", "", came.path, came.query, ""))) if is_ours else "/"
+    if came.netloc != request.host:
+        return None
+    try:
+        current_app.url_map.bind(request.host).match(came.path, method="GET")
+    except HTTPException:
+        return None
+    return own_path(urlunsplit(("", "", came.path, came.query, "")))
 
 
 def _is_page() -> bool:

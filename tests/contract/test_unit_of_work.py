@@ -770,6 +770,31 @@ def test_an_idempotency_key_is_forgotten_after_a_day(world: World) -> None:
         assert work.idempotency.forget_old() == 1
 
 
+@pytest.mark.parametrize("age", [None, timedelta(hours=25)], ids=["new", "used a day ago"])
+def test_of_twins_with_one_key_the_second_gets_the_reply_of_the_first(
+    world: World, age: timedelta | None
+) -> None:
+    once = Once("key-1", "POST /send", "digest")
+    if age:
+        with world.open() as work:
+            work.idempotency.claim(world.owner, once)
+            work.commit()
+        world.let_time_pass(age)
+
+    def twin(number: int) -> str | None:
+        with world.open() as work:
+            stored = work.idempotency.claim(world.owner, once)
+            if stored is None:
+                work.idempotency.store(world.owner, once, f"reply {number}")
+                work.commit()
+        return stored
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(twin, range(8)))
+    [first] = [number for number, stored in enumerate(told) if stored is None]
+    assert {stored for stored in told if stored} == {f"reply {first}"}
+
+
 def test_a_rolled_back_effect_leaves_no_idempotency_key(world: World) -> None:
     once = Once("key-1", "POST /send", "digest")
     with world.open() as work:

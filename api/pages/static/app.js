@@ -64,6 +64,10 @@ function tell(text, kind) {
   toast.append(words, button);
   document.getElementById("toasts").append(toast);
 }
+// A dialog would lie over what is told of a refusal.
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (!detail.successful) detail.elt.closest?.("dialog[open]")?.close();
+});
 document.addEventListener("htmx:sendError", ({ detail }) => {
   // A poll tries again by itself.
   if (detail.requestConfig.verb === "get") return;
@@ -255,7 +259,12 @@ document.addEventListener("htmx:load", ({ detail }) => settle(detail.elt.parentE
 settle(document);
 
 // A hidden page asks for nothing, and while something is typed or a dialog is open nothing under it
-// moves: also not by what was asked for just before.
+// moves: also not by what was asked for just before. Nor does a part of a list ask while it is out of
+// sight.
+function isAway(part) {
+  const { top, bottom } = part.getBoundingClientRect();
+  return part.matches(".talks-part") && (bottom < 0 || top > innerHeight);
+}
 function isInUse(part) {
   const here = document.activeElement;
   // What has no name of its own would lose the keyboard.
@@ -264,7 +273,7 @@ function isInUse(part) {
 }
 document.addEventListener("htmx:beforeRequest", (event) => {
   const part = event.detail.elt;
-  if (part.dataset.live !== undefined && (document.hidden || isInUse(part))) event.preventDefault();
+  if (part.dataset.live !== undefined && (document.hidden || isAway(part) || isInUse(part))) event.preventDefault();
 });
 
 // Writing: what was sent stands in the thread at once, and is back in its field if it was refused.

@@ -14,6 +14,10 @@ from domain.users import UserId
 from infra.db.tables import IdempotencyKeyRow
 
 KEPT = timedelta(hours=24)
+WAITED = (
+    "55P03",
+    "57014",
+)  # lock_not_available; query_canceled, where statements may take less long
 
 
 class SqlIdempotencyRepository:
@@ -49,7 +53,7 @@ class SqlIdempotencyRepository:
                 .returning(IdempotencyKeyRow.key)
             )
         except OperationalError as problem:
-            if getattr(problem.orig, "sqlstate", None) == "55P03":  # lock_not_available
+            if getattr(problem.orig, "sqlstate", None) in WAITED:
                 raise Conflict(
                     "the first request with this Idempotency-Key still runs: ask again",
                     code="idempotency_in_progress",

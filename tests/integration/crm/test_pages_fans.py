@@ -381,3 +381,14 @@ def test_all_that_match_are_tagged_at_once(crm: Crm, browser: FlaskClient) -> No
     assert "that match, not only" not in browser.get("/fans").text
     browser.post("/fans/tags", data=data | {"asked": "tier=whale&segment=1", "add": "july"})
     assert "choose fans first" in browser.get("/fans").text
+
+
+def test_more_than_can_be_tagged_at_once_are_not_offered(
+    crm: Crm, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.pages.fans.TAGGED_MAX", 2)
+    for number in range(3):
+        crm.fan(f"Whale {number}", tier="whale")
+    shown = browser.get("/fans?tier=whale").text
+    assert "that match, not only" not in shown
+    assert "Narrow the list to 2 fans" in shown

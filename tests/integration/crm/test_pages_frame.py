@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -126,9 +127,11 @@ def test_a_form_older_than_the_login_says_so_and_loses_nothing(browser: FlaskCli
     assert 'href="/messages/onlyfans?unread=1"' in answer.text
     part = browser.post("/theme", data=data, headers={"HX-Request": "true"} | came)
     assert (part.status_code, part.headers["HX-Retarget"]) == (403, "#toasts")
-    assert "what you wrote is not lost" in part.text
-    elsewhere = {"Referer": "https://evil.example/trap"}
-    assert "/trap" not in browser.post("/theme", data=data, headers=elsewhere).text
+    assert "what you typed is still here" in part.text
+    for nowhere in ("https://evil.example/trap", "http://localhost/messages/onlyfans/1/send"):
+        told = browser.post("/theme", data=data, headers={"Referer": nowhere}).text
+        assert urlsplit(nowhere).path not in told
+        assert "Back to today" in told
 
 
 def test_logging_out_ends_it(browser: FlaskClient) -> None:
