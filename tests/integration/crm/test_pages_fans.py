@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from flask.testing import FlaskClient
@@ -386,7 +387,7 @@ def test_all_that_match_are_tagged_at_once(crm: Crm, browser: FlaskClient) -> No
 def test_more_than_can_be_tagged_at_once_are_not_offered(
     crm: Crm, browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.pages.fans.TAGGED_MAX", 2)
+    monkeypatch.setattr(import_module("api.pages.fans"), "TAGGED_MAX", 2)
     for number in range(3):
         crm.fan(f"Whale {number}", tier="whale")
     shown = browser.get("/fans?tier=whale").text
