@@ -21,8 +21,8 @@ help: ## this list
 run: $(VENV)/.ready ## the whole system on http://127.0.0.1:8000, with demo data; Ctrl-C ends it
 	@$(BIN)/huntaze dev
 
-test: $(VENV)/.ready ## all tests, three at a time; TESTS=tests/unit for some
-	@$(BIN)/pytest -n 3 --dist loadfile $(TESTS)
+test: $(VENV)/.ready ## all tests, two at a time; TESTS=tests/unit for some
+	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.ready ## style, types and who may import whom
 	@$(BIN)/ruff check .

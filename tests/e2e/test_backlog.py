@@ -16,6 +16,7 @@ def test_two_hundred_messages_keep_the_pace_and_the_order_of_urgency(system: Sys
         list(clients.map(lambda text: system.send(account.fans[0], text, priority=8), texts))
     system.send(account.fans[0], "Urgent", priority=1)
     system.send(other.fans[0], "Elsewhere")
+    left = 200 - len(system.received(account))
     system.all_sent(201, account)
     system.all_sent(1, other)
 
@@ -23,8 +24,10 @@ def test_two_hundred_messages_keep_the_pace_and_the_order_of_urgency(system: Sys
     arrived = [one["text"] for one in received]
     urgent = arrived.index("Urgent")
     assert sorted(arrived) == sorted([*texts, "Urgent", "Elsewhere"])
-    assert sum(text.startswith("Bulk") for text in arrived[urgent:]) >= 100
-    assert sum(text.startswith("Bulk") for text in arrived[arrived.index("Elsewhere") :]) >= 100
+    assert sum(text.startswith("Bulk") for text in arrived[urgent:]) >= left / 2
+    assert (
+        sum(text.startswith("Bulk") for text in arrived[arrived.index("Elsewhere") :]) >= left / 2
+    )
     by_id = system.sql(
         "SELECT text FROM messages WHERE connection_id = %s AND priority = 8 ORDER BY id",
         account.id,

@@ -92,6 +92,8 @@ def test_one_accepted_message_is_one_line_with_the_owners_eight_keys(system: Sys
 
 
 def test_every_line_of_a_process_is_json(system: System) -> None:
+    for _ in range(50):
+        system.api("GET", "/api/onlyfans/messages/status")
     eventually(lambda: len(lines(system)) > 50, "fifty lines")
     told = lines(system)
     assert {

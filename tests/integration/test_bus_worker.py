@@ -29,7 +29,7 @@ def standing_worker(
 
 
 @pytest.fixture
-def worker(sqs: Sqs, standing_worker: Worker) -> Worker:
+def worker(proxy: FaultProxy, standing_worker: Worker) -> Worker:
     """One process for most of these tests, which it has to outlive."""
     assert standing_worker.is_running()
     standing_worker.forget()
@@ -86,8 +86,11 @@ def test_survives_refused_and_reset_connections_and_then_delivers(
 def test_gives_a_dead_connection_up_and_then_delivers(
     sqs: Sqs, proxy: FaultProxy, worker: Worker
 ) -> None:
-    eventually(lambda: proxy.seen["ReceiveMessage"] >= 1)
-    proxy.freeze()
+    def given_up() -> list:
+        proxy.freeze()  # also what was opened since the last time
+        return worker.lines("receive_failed")
+
+    eventually(given_up, 60)
 
     sqs.publish(requested("after the silence"))
 
