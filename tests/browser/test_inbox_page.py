@@ -261,6 +261,22 @@ def test_everybody_can_use_a_conversation(system: System, browsing: Browsing) ->
     browsing.axe(f"{PLACE}/{talk}")
 
 
+def test_nothing_lies_under_the_bell_of_a_phone(system: System, phone: Browsing) -> None:
+    page = phone.go(f"{PLACE}/{conversation(system, system.account())}")
+    covered = page.evaluate(
+        """() => {
+          document.getElementById("bell-count").innerHTML = '<span class="count">99+</span>';
+          const bells = [...document.querySelectorAll(".bell, .bell .count")];
+          return [...document.querySelectorAll(".thread-head a, .thread-head button, .thread-head p")]
+            .filter((one) => bells.some((bell) => {
+              const [a, b] = [one.getBoundingClientRect(), bell.getBoundingClientRect()];
+              return a.width && a.right > b.left && a.left < b.right && a.bottom > b.top && a.top < b.bottom;
+            })).map((one) => one.outerHTML);
+        }"""
+    )
+    assert covered == []
+
+
 def test_a_phone_shows_one_pane_at_a_time(system: System, phone: Browsing) -> None:
     page = phone.go(PLACE)
     phone.fits()
