@@ -60,6 +60,7 @@ SAID = {
     "platform_user_id": "id on the platform",
     "subscription_ends_at": "subscription ends",
     "subscription_tier": "subscription tier",
+    "value_stated_at": "spent as of",
     "deleted_at": "deleted",
     "merged_into": "merged into fan",
 }

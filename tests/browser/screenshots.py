@@ -25,7 +25,13 @@ SIZES = (("wide", WIDE), ("phone", NARROW))
 WHOLE_BYTES = 4_000_000
 # Numbered or named by a UUID: no page such as that of a new one.
 THING = re.compile(r"\d+|[0-9a-f-]{36}")
-FILE = b"name,email\nAva Stone,ava@example.com\nNo Mail,not an address\n,nameless@example.com\n"
+FILE = b"""Username,Display Name,Email,Total Spent
+ava_stone,Ava Stone,ava@example.com,$120.00
+ben.hale,Ben Hale,ben@example.com,$35.50
+no_mail,No Mail,not an address,$9.00
+,Nameless,nameless@example.com,$15.00
+avastone,Ava S.,,$20.00
+"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def shots() -> Iterator[Shot]:
 def fill(system: System) -> None:
     """What is under way or went wrong: a campaign, an import with faulty rows, messages that wait,
     and some that failed."""
+    system.upload(b"name,email\nAva Stone,ava@example.com\n")  # fails, and a notification says so
     system.upload(FILE)
     system.sql(
         "UPDATE messages SET state = 'failed', failed_at = sent_at, sent_at = NULL,"
