@@ -19,7 +19,6 @@ from domain.analytics import (
     MessageCounts,
     Money,
     Part,
-    Quarter,
     RevenueDay,
     Rhythm,
     TopFan,
@@ -54,7 +53,7 @@ Counts = TypeAdapter(Counted[FanCounts])
 Days = TypeAdapter(Counted[list[RevenueDay]])
 Sent = TypeAdapter(Counted[MessageCounts])
 Tops = TypeAdapter(Counted[list[TopFan]])
-Quarters = TypeAdapter(Counted[list[Quarter]])
+Rhythms = TypeAdapter(Counted[Rhythm])
 
 
 class AnalyticsService:
@@ -103,12 +102,12 @@ class AnalyticsService:
         """When messages leave and money comes. Raises Invalid."""
         which = self._which(caller, asked, now)
         found = self._count(
-            f"quarters:{caller.owner_id}:{which.key()}",
-            Quarters,
-            lambda found: list(found.quarters(caller.owner_id, which)),
+            f"rhythm:{caller.owner_id}:{which.key()}",
+            Rhythms,
+            lambda found: rhythm_of(found.quarters(caller.owner_id, which), which.period.zone),
             now,
         )
-        return Answer(rhythm_of(found.value, which.period.zone), which, found.as_of)
+        return Answer(found.value, which, found.as_of)
 
     def export(
         self, caller: Caller, part: Part, asked: AnalyticsQuestion, now: datetime
