@@ -71,8 +71,10 @@ class ChatMarks:
         )
 
     def floor(self, now: datetime) -> datetime:
-        """How far back each chat is read."""
-        return instant(self.prior) or instant(self.done_to) or now - CHAT_HISTORY
+        """How far back each chat is read. Passes may follow each other closely, and what a list
+        shows late, or moved while it was paged, is older than both."""
+        known = instant(self.prior) or instant(self.done_to)
+        return known - OVERLAP if known else now - CHAT_HISTORY
 
     def stop_at(self, now: datetime) -> datetime:
         """Chats that rest since then were handled by the pass before."""

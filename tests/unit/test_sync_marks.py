@@ -65,9 +65,10 @@ def test_a_pass_with_something_to_return_to_moves_no_mark() -> None:
 def test_a_new_account_is_read_a_month_back_and_later_to_the_pass_before() -> None:
     assert ChatMarks().floor(NOW) == ChatMarks().stop_at(NOW) == NOW - timedelta(days=30)
     later = ChatMarks(done_to=NOW.isoformat(), prior=HOUR_AGO)
-    assert later.floor(NOW) == NOW - timedelta(hours=1)
+    hour_and_overlap = timedelta(hours=1, minutes=2)
+    assert later.floor(NOW) == NOW - hour_and_overlap
     assert later.stop_at(NOW) == NOW - timedelta(minutes=2)
-    assert ChatMarks(done_to=HOUR_AGO).floor(NOW) == NOW - timedelta(hours=1)
+    assert ChatMarks(done_to=HOUR_AGO).floor(NOW) == NOW - hour_and_overlap
 
 
 @pytest.mark.parametrize(

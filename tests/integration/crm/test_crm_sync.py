@@ -205,6 +205,21 @@ def test_a_gap_is_filled_although_the_newest_message_came_by_webhook(world: Worl
     assert world.facts.texts() == ["missed", "held"]
 
 
+def test_what_a_list_showed_late_is_found_though_passes_followed_closely(world: World) -> None:
+    fan = world.fan("41")
+    at = datetime.now(UTC)
+    for number in range(3):
+        world.crm.accounts.add_message(ACCOUNT, "42", f"other {number}")
+        world.run()
+    late = at - timedelta(seconds=30)
+    world.crm.accounts.add_message(ACCOUNT, "41", "late", at=late)
+    world.hold(fan, world.crm.accounts.add_message(ACCOUNT, "41", "held"))
+
+    world.run()
+
+    assert "late" in world.facts.texts()
+
+
 def test_old_chats_give_their_last_message_and_no_history(world: World) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=90)
     for number in range(5):
