@@ -29,8 +29,9 @@ class FaultProxy:
     """Forwards TCP. While `refusing`, each new connection is reset; while `holding`, what comes
     waits, as behind a lost route that is found again; every piece is late by `delay` seconds.
 
-    `hear` is given what clients say, when it arrives here. `answers` holds (action, status) pairs: the first one waits for an SQS request for its action
-    ("" is any) and answers it with the status. `seen` counts requests by action.
+    `hear` is given what clients say, when it arrives here. `answers` holds (action, status) pairs:
+    the first one waits for an SQS request for its action ("" is any) and answers it with the status.
+    `seen` counts requests by action.
     """
 
     def __init__(self, target_port: int, hear: Callable[[bytes], None] = unheard) -> None:

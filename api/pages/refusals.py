@@ -75,8 +75,9 @@ def refusal_page(status: int, code: str, error: str, more: Mapping[str, Any]) ->
     values = {"code": status, "heading": title, "error": error, "remedy": remedy}
     if code == "csrf_missing":
         values |= OLD_FORM | {"written": _written(), "again": _asked_from()}
+        if is_htmx():
+            values["remedy"] = STILL_THERE
     if is_htmx():
-        values["remedy"] = STILL_THERE if code == "csrf_missing" else remedy
         response = page("refusals/toast.html", status, **values)
         response.headers["HX-Retarget"] = "#toasts"
         response.headers["HX-Reswap"] = "beforeend"

@@ -14,10 +14,8 @@ from domain.users import UserId
 from infra.db.tables import IdempotencyKeyRow
 
 KEPT = timedelta(hours=24)
-WAITED = (
-    "55P03",
-    "57014",
-)  # lock_not_available; query_canceled, where statements may take less long
+# lock_not_available, or query_canceled where a statement may take less long than a lock.
+WAITED = ("55P03", "57014")
 
 
 class SqlIdempotencyRepository:
